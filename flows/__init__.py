@@ -1,0 +1,1 @@
+"""The dataflows and the command line: only wiring, sources → operators → sinks."""

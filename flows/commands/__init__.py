@@ -1,0 +1,1 @@
+"""The subcommands of ``hindsight``, one a module; each has ``command``, a :class:`click.Command`."""

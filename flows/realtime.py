@@ -1,0 +1,287 @@
+"""The realtime flow: files or Kafka → the partition step → the database (and Kafka's output topics)."""
+
+import fcntl
+import gc
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bytewax.operators as op
+import click
+import msgspec
+from bytewax._bytewax import run_main
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import Source
+from bytewax.recovery import RecoveryConfig, init_db_dir
+
+from flows.guard import Guard, panics_held_back
+from flows.live import LiveStats
+from flows.settings import Settings
+from operators.judge import JudgeConfig
+from operators.output import Counts, Output
+from operators.partition import Partition, PartitionConfig
+from operators.state import StateError
+from operators.steps.partition import PartitionLogic, partitions
+from sinks.prometheus import Metrics, is_fresh
+from sinks.timescale import DatabaseSink, DatabaseWriter, SinkError
+from sources.files import FileError, FileSource, topic_of
+
+log = logging.getLogger(__name__)
+
+FLOW = "hindsight_realtime"
+READ, PROCESS, WRITE, PUBLISH = "read", "partition", "database", "kafka"
+"""Names in the recovery store: changing one drops its state (a test pins them)."""
+LIVE_SAMPLE = 50
+"""Latencies of a batch that the live view is shown."""
+
+
+KNOWN: tuple[type[Exception], ...] = (FileError, SinkError, StateError)
+"""Failures that a user can do something about; their text is the one line that is shown."""
+
+
+class FlowError(click.ClickException):
+    """The flow can't start or go on; one line, exit status 1."""
+
+
+class Totals(msgspec.Struct):
+    """What the flow has done since the first record of its inputs, restarts included."""
+
+    read: int = 0
+    applied: int = 0
+    late: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+    patterns: int = 0
+    seconds: float = 0.0
+    resumed_at: int = 0
+    """Records that earlier runs with the same recovery directory had read."""
+
+
+class Observers:
+    """Who is told what while the flow runs: metrics, the live view, the totals."""
+
+    def __init__(self, metrics: Metrics, live: LiveStats | None) -> None:
+        self.metrics = metrics
+        self.live = live
+        self.partitions: dict[tuple[str, int], Partition] = {}
+        self.resumed_at = 0
+        self.writer: DatabaseWriter | None = None
+
+    def started(self, partition: Partition) -> None:
+        """A partition starts or resumes."""
+        counts = msgspec.structs.replace(
+            partition.state.counts, dead_letters=dict(partition.state.counts.dead_letters)
+        )
+        self.resumed_at += counts.read
+        self.partitions[partition.topic, partition.partition] = partition
+        self.metrics.resumed(partition.topic, partition.partition, counts)
+
+    def processed(self, output: Output) -> None:
+        """A batch came out of the partition step."""
+        self.metrics.processed(output)
+        writer = self.writer
+        if writer is not None:
+            self.metrics.queue.set(writer.depth)
+            self.metrics.blocked.set(writer.seconds_blocked)
+        if self.live is None:
+            return
+        counts, gauges = output.counts, output.gauges
+        self.live.record_batch(
+            f"{output.batch.topic}/{output.batch.partition}",
+            counts.read,
+            counts.applied,
+            counts.late,
+            counts.dead,
+            counts.duplicates,
+            gauges.watermark_us,
+            gauges.series,
+            gauges.open_panes,
+        )
+        if writer is not None:
+            self.live.record_queue(writer.depth, writer.capacity)
+
+    def written(self, outputs: Sequence[Output], rows: int) -> None:
+        """Outputs were committed. Called from the writer's thread."""
+        now = time.time_ns() // 1000
+        self.metrics.written(outputs, rows, now)
+        if self.live is None:
+            return
+        for output in outputs:
+            oldest = output.batch.ingested_us - 3_600_000_000
+            step = max(1, len(output.event_us) // LIVE_SAMPLE)
+            sample = [(now - at) / 1e6 for at in output.event_us[::step] if at > oldest]
+            self.live.record_written(0, sample)
+            for found in output.found:
+                fresh = is_fresh(found, oldest)
+                latency = (now - found.event_us) / 1e6 if fresh else None
+                fields = {name: getattr(found.pattern, name) for name in found.pattern.__struct_fields__}
+                self.live.record_pattern(SimpleNamespace(**fields, latency_s=latency))
+        self.live.record_written(rows)
+
+    def totals(self, seconds: float) -> Totals:
+        """The counts of all partitions."""
+        counts = [partition.state.counts for partition in self.partitions.values()]
+        return Totals(
+            sum(one.read for one in counts),
+            sum(one.applied for one in counts),
+            sum(one.late for one in counts),
+            sum(one.dead for one in counts),
+            sum(one.duplicates for one in counts),
+            sum(one.patterns for one in counts),
+            round(seconds, 3),
+            self.resumed_at,
+        )
+
+
+def partition_config(settings: Settings) -> PartitionConfig:
+    """What the settings say about a partition."""
+    return PartitionConfig(
+        width_us=settings.pane_seconds * 1_000_000,
+        lateness_us=int(settings.lateness_seconds * 1e6),
+        idle_us=int(settings.idle_flush_seconds * 1e6),
+        future_us=int(settings.future_limit_seconds * 1e6),
+        most_bytes=settings.max_record_bytes,
+        raw_rows=settings.raw_rows,
+        judge=JudgeConfig(
+            enabled=settings.real_time_detection_enabled,
+            least_confidence=settings.pattern_confidence_threshold,
+            sensitivity=settings.anomaly_detection_sensitivity,
+            thresholds=tuple(sorted(settings.alert_thresholds.items())),
+        ),
+    )
+
+
+def build(
+    source: Source[Any],
+    config: PartitionConfig,
+    writer: DatabaseWriter,
+    observers: Observers,
+    guard: Guard,
+    kafka_sink: Any = None,
+) -> Dataflow:
+    """The dataflow: only wiring."""
+    flow = Dataflow(FLOW)
+    batches = op.input(READ, flow, guard.connector(source))
+
+    def logic(snapshot: bytes | None) -> PartitionLogic:
+        return guard.watch(PartitionLogic(config, snapshot, observers.started), "on_batch", "snapshot")
+
+    def tell(item: tuple[str, Output]) -> tuple[str, Output]:
+        observers.processed(item[1])
+        return item
+
+    outputs = op.map("tell", partitions(PROCESS, batches, guard.call(logic)), guard.call(tell))
+    op.output(WRITE, outputs, guard.connector(DatabaseSink(writer)))
+    if kafka_sink is not None:
+        op.output(PUBLISH, outputs, guard.connector(kafka_sink))
+    return flow
+
+
+def run(  # noqa: PLR0913 -- the flow's options, all by name
+    settings: Settings,
+    *,
+    inputs: Sequence[str | Path] = (),
+    kafka: bool = False,
+    follow: bool = False,
+    exit_at_end: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    live: LiveStats | None = None,
+) -> dict[str, Any]:
+    """Run the flow until its input ends or `stop()`; return the totals.
+
+    :raises FlowError: with one line, when it can't start or go on. What was read since the last snapshot is then read
+        again by the next run, which changes nothing in the tables.
+    """
+    start = time.monotonic()
+    metrics = Metrics()
+    observers = Observers(metrics, live)
+    paths = [str(path) for path in inputs]
+    kafka_sink = None
+    source: Source[Any]
+    if kafka:
+        from flows.kafka import kafka_sink as make_sink  # noqa: PLC0415 -- librdkafka is not loaded for files
+        from flows.kafka import kafka_source, ready_topics  # noqa: PLC0415
+
+        source = kafka_source(settings, exit_at_end=exit_at_end, stop=stop, on_lag=metrics.lagging)
+        if settings.output_topics:
+            ready_topics(settings)
+            kafka_sink = make_sink(settings)
+        names = list(settings.input_topics)
+    else:
+        names = [topic_of(path) for path in paths]
+        source = FileSource(
+            paths,
+            batch_size=settings.batch_size,
+            most_bytes=settings.max_record_bytes,
+            follow=follow,
+            stop=stop,
+        )
+    writer = DatabaseWriter(
+        settings.database_url,
+        capacity=settings.write_queue_batches,
+        on_written=observers.written,
+        on_refused=lambda letter: metrics.refused_rows.inc(),
+        on_retry=metrics.retries.inc,
+        abandon=stop,
+    )
+    observers.writer = writer
+    server = None
+    if settings.performance_monitoring_enabled and settings.metrics_port and (kafka or follow):
+        server = metrics.serve(settings.metrics_host, settings.metrics_port)
+    guard = Guard()
+    flow = build(source, partition_config(settings), writer, observers, guard, kafka_sink)
+    # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        with recovery(settings, names) as config, panics_held_back():
+            run_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=config)
+        writer.close()
+    except BaseException as problem:
+        cause = guard.first or problem
+        if isinstance(cause, KNOWN):
+            raise FlowError(str(cause)) from cause
+        raise cause from None
+    finally:
+        if server is not None:
+            server.shutdown()
+    return msgspec.to_builtins(observers.totals(time.monotonic() - start))  # type: ignore[no-any-return]
+
+
+@contextmanager
+def recovery(settings: Settings, names: Sequence[str]) -> Iterator[RecoveryConfig]:
+    """The recovery store for these inputs, locked. A store of other inputs is refused rather than mixed."""
+    index, of = settings.subset
+    folder = Path(settings.recovery_dir)
+    if of > 1:
+        folder = folder / f"subset-{index}-of-{of}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "a")  # noqa: SIM115 -- held until the flow ends
+    except OSError as problem:
+        raise FlowError(f"recovery directory {folder}: {problem.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FlowError(f"recovery directory {folder} is in use by another process") from None
+        about = folder / "hindsight.json"
+        wanted = sorted(names)
+        if about.exists():
+            held = json.loads(about.read_text())["inputs"]
+            if not set(held) <= set(wanted):
+                raise FlowError(
+                    f"recovery directory {folder} belongs to other inputs ({', '.join(held)}); use a new one"
+                )
+        if not list(folder.glob("part-*.sqlite3")):
+            init_db_dir(folder, 1)
+        about.write_text(json.dumps({"flow": FLOW, "inputs": wanted}))
+        yield RecoveryConfig(str(folder))
+
+
+__all__ = ["Counts", "FlowError", "Totals", "build", "run"]

@@ -1,0 +1,1 @@
+"""What happens to the data: decoding, windows, detection. Plain Python but for `steps`."""

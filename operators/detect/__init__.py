@@ -1,0 +1,15 @@
+"""The detectors of the realtime flow. Each judges one series, one value at a time, and learns only after judging.
+
+========== ==================================== ========================================== ==================
+detector   judges                               says                                       state
+========== ==================================== ========================================== ==================
+spike      panes; sparse series event by event  far off what the series did lately         `SpikeState`
+threshold  each event of a measure with a rule  above a limit that somebody set            `ThresholdState`
+threshold  outcomes (`failed`), with their rule share of failures above a limit for sure   `RateState`
+========== ==================================== ========================================== ==================
+
+A detector is a module with a state (a `msgspec.Struct` that resumes identically from its snapshot) and a judging
+function that returns None for a plainly normal value and a `verdict.Verdict` otherwise. What becomes of verdicts
+(opening, observing, resolving a pattern) is the business of `operators.patterns`. `tests/operators/detect/contract.py`
+holds what each of them must keep to.
+"""

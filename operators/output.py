@@ -1,0 +1,167 @@
+"""What the partition step hands to the sinks for one batch: encoded rows, dead letters, patterns, counts."""
+
+import struct
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+import msgspec
+
+from operators import tables as t
+from operators.identity import NAMESPACE
+from operators.patterns import Pattern
+from operators.pgcopy import EPOCH_US, NULL
+from operators.records import Batch, Headers
+from operators.sketch import encode as encode_sketch
+from operators.windows import Stats
+
+_ROLLUP = struct.Struct(">hiqiiiqiiiiiqidididididid").pack
+_ROLLUP_KEY = slice(2, 50)
+_LENGTH = struct.Struct(">i").pack
+MAX_DETAIL = 1000
+
+
+class DeadLetter(NamedTuple):
+    """A record that could not be read, as it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def id(self) -> UUID:
+        """The same for the same place in the input, however often it is read."""
+        return uuid5(NAMESPACE, f"dead_letter:{self.topic}:{self.partition}:{self.offset}")
+
+    def row(self, received_us: int) -> bytes:
+        """The row of `dead_letters`."""
+        headers = [[name, value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")] for name, value in self.headers]
+        values = (
+            self.id,
+            self.topic,
+            self.partition,
+            self.offset,
+            self.reason,
+            self.detail[:MAX_DETAIL].replace("\0", "\\x00"),
+            self.key,
+            self.value or b"",
+            headers,
+            received_us,
+        )
+        return t.DEAD_LETTERS.encode(values)
+
+
+class Aggregate(NamedTuple):
+    """A window's aggregates as the output topic shows them."""
+
+    entity: str
+    measure: str
+    level: int
+    """Window width, seconds."""
+    start_us: int
+    stats: Stats
+    final: bool
+    """False while the window may still change (it was shown because its partition is idle)."""
+
+
+class Found(NamedTuple):
+    """A pattern that opened, changed or resolved, with its latency times (microseconds since 1970)."""
+
+    pattern: Pattern
+    change: str
+    event_us: int
+    ingested_us: int
+    decided_us: int
+
+
+class Counts(msgspec.Struct):
+    """Cumulative counts of one partition. read = applied + late + duplicates + all dead letters, always."""
+
+    read: int = 0
+    applied: int = 0
+    late: int = 0
+    duplicates: int = 0
+    dead_letters: dict[str, int] = {}  # noqa: RUF012 -- msgspec copies an empty default for each instance
+    patterns: int = 0
+
+    @property
+    def dead(self) -> int:
+        """All dead letters."""
+        return sum(self.dead_letters.values())
+
+
+class Gauges(NamedTuple):
+    """How a partition stands after a batch."""
+
+    watermark_us: int | None
+    open_panes: int
+    series: int
+    series_refused: int
+
+
+class Output:
+    """Everything that one batch of a partition led to. Rows are binary COPY tuples by table name."""
+
+    __slots__ = ("aggregates", "batch", "counts", "dead_letters", "event_us", "found", "gauges", "rows", "sets")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.rows: dict[str, list[bytes]] = {}
+        self.sets: dict[str, dict[bytes, bytes]] = {}
+        """Rows where a later one replaces an earlier one of the same key: by table, by key bytes."""
+        self.dead_letters: list[DeadLetter] = []
+        self.found: list[Found] = []
+        self.aggregates: list[Aggregate] = []
+        self.event_us: list[int] = []
+        """Event times of the applied records, for the latency histogram."""
+        self.counts = Counts()
+        self.gauges = Gauges(None, 0, 0, 0)
+
+    def add(self, table: t.Table, row: bytes) -> None:
+        """One row of a table."""
+        rows = self.rows.get(table.name)
+        if rows is None:
+            rows = self.rows[table.name] = []
+        rows.append(row)
+
+    def replace(self, table: t.Table, key: bytes, row: bytes) -> None:
+        """One row that replaces any earlier one of the same key."""
+        rows = self.sets.get(table.name)
+        if rows is None:
+            rows = self.sets[table.name] = {}
+        rows[key] = row
+
+
+def rollup_row(series_id: int, level: int, start_us: int, source: int, partition: int, stats: Stats) -> tuple[bytes, bytes]:
+    """Key bytes and row of `metric_rollups`. A single value needs no sketch: it is its own quantile."""
+    head = _ROLLUP(
+        13, 8, series_id, 4, level, 8, start_us - EPOCH_US, 4, source, 4, partition, 8, stats.n, 8, stats.sum, 8,
+        stats.min, 8, stats.max, 8, stats.sum_squares, 8, stats.first, 8, stats.last,
+    )  # fmt: skip
+    if stats.n == 1:
+        return head[_ROLLUP_KEY], head + NULL
+    raw = encode_sketch(stats.sketch)
+    return head[_ROLLUP_KEY], head + _LENGTH(len(raw)) + raw
+
+
+def counter_rows(topic: str, partition: int, counts: Counts, now_us: int) -> list[tuple[bytes, bytes]]:
+    """Key bytes and rows of `stream_counters` for a partition's counts."""
+    cells = [
+        ("read", "", counts.read),
+        ("applied", "", counts.applied),
+        ("late", "", counts.late),
+        ("duplicate", "", counts.duplicates),
+        ("patterns", "", counts.patterns),
+        *(("dead_letter", reason, n) for reason, n in sorted(counts.dead_letters.items())),
+    ]
+    return [
+        (
+            f"{topic}\0{partition}\0{outcome}\0{reason}".encode(),
+            t.STREAM_COUNTERS.encode((topic, partition, outcome, reason, n, now_us)),
+        )
+        for outcome, reason, n in cells
+    ]

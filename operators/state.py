@@ -1,0 +1,87 @@
+"""A partition's state between batches, and its form in a snapshot: a version byte and msgpack of named fields.
+
+Named fields, because array-like ones swap values silently when a field moves; msgpack, because it is sixty times as
+fast as pickle here (design.md 2.7) and can't run code. Fields may be added with a default; a field that changes its
+meaning needs a new VERSION and a step in `load` (golden snapshots in the tests hold this to it).
+"""
+
+import msgspec
+
+from operators.detect.spike import SpikeState
+from operators.detect.threshold import RateState, ThresholdState
+from operators.output import Counts
+from operators.patterns import Incident
+from operators.windows import Gathering, Stats, Watermark
+
+VERSION = 1
+
+
+class StateError(Exception):
+    """A snapshot that this version can't read."""
+
+
+class Slot(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={
+        "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
+        "incidents": "i",
+    },
+):  # fmt: skip
+    """One series: its name and what its detectors remember."""
+
+    entity: str
+    measure: str
+    kind: str
+    ruled: bool = False
+    """Whether a rule with a limit watches it; found anew when the state is loaded."""
+    spike: SpikeState | None = None
+    threshold: ThresholdState | None = None
+    rate: RateState | None = None
+    incidents: dict[str, Incident] = {}  # noqa: RUF012 -- msgspec copies an empty default for each instance
+
+
+class PartitionState(msgspec.Struct):
+    """Everything that a partition must remember."""
+
+    topic: str
+    partition: int
+    watermark: Watermark
+    counts: Counts
+    slots: dict[int, Slot] = {}  # noqa: RUF012
+    """By series id."""
+    panes: dict[int, dict[int, Gathering]] = {}  # noqa: RUF012
+    """Open panes: by pane number, by series id."""
+    wide: dict[int, dict[int, dict[int, Stats]]] = {}  # noqa: RUF012
+    """Windows merged from closed panes and not yet ended: by level (seconds), by number, by series id."""
+    seen: dict[int, list[int]] = {}  # noqa: RUF012
+    """Event keys by open pane, for deduplication."""
+    shown: dict[int, int] = {}  # noqa: RUF012
+    """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
+    judged: set[int] = set()  # noqa: RUF012
+    """Open panes that the detectors have seen: a pane is judged once."""
+    series_refused: int = 0
+    """Points that were kept as rows only, because the partition has as many series as it may."""
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(PartitionState)
+
+
+def dump(state: PartitionState) -> bytes:
+    """The state as a snapshot."""
+    return bytes([VERSION]) + _ENCODER.encode(state)
+
+
+def load(raw: bytes) -> PartitionState:
+    """The state of a snapshot, of this or an earlier version.
+
+    :raises StateError: for a later version, or what is no snapshot.
+    """
+    if not raw or raw[0] != VERSION:
+        found = raw[0] if raw else "none"
+        raise StateError(f"the recovery state has version {found}, this Hindsight reads {VERSION}: use a new --recovery-dir")
+    try:
+        return _DECODER.decode(memoryview(raw)[1:])
+    except msgspec.MsgspecError as problem:
+        raise StateError(f"the recovery state can't be read ({problem}): use a new --recovery-dir") from None

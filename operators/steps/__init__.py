@@ -1,0 +1,1 @@
+"""Bytewax operators: thin shells over the plain Python beside them."""

@@ -1,0 +1,262 @@
+"""The tables that the stream writes: their columns in COPY order, and how a row meets one that is already there."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from operators.pgcopy import row
+
+
+class Merge(Enum):
+    """What happens when a row's key is already taken. Each of them makes a replay change nothing."""
+
+    KEEP = "keep"
+    """The row that is there stays: an event's row never changes."""
+    REPLACE = "replace"
+    """The newer write wins: the row is a function of the partition's state."""
+    NEWEST = "newest"
+    """The greater `rank` wins, whatever came first: the row is a function of the set of events."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table as the sink needs to know it.
+
+    `group`: for NEWEST, the columns of the thing that the events speak of. All rows of one group come from one event,
+    the one with the greatest rank; for the same group a row with another `key` is removed when it has lost.
+    `keep_first`: columns that an update leaves as they are (when a pattern was first written).
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+    merge: Merge = Merge.KEEP
+    group: tuple[str, ...] = ()
+    rank: tuple[str, ...] = ("event_time", "event_id")
+    keep_first: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in COPY order."""
+        return tuple(name for name, _ in self.columns)
+
+    def encode(self, values: Sequence[Any]) -> bytes:
+        """A row in COPY order as a binary tuple."""
+        return row([kind for _, kind in self.columns], values)
+
+
+def _columns(text: str) -> tuple[tuple[str, str], ...]:
+    """Columns from a table of words: `name type`, comma-separated."""
+    pairs = [part.split() for part in text.split(",")]
+    return tuple((name, kind) for name, kind in pairs)
+
+
+SYSTEM_METRICS = Table(
+    "system_metrics",
+    _columns(
+        "event_key bigint, collected_at timestamptz, metric_value float8, metric_name text, metric_unit text,"
+        "metric_tags jsonb, source_system text, aggregation_period text"
+    ),
+    ("event_key", "collected_at"),
+)
+RESOURCE_USAGE = Table(
+    "resource_usage",
+    _columns(
+        "event_key bigint, measured_at timestamptz, usage_percentage float8, host text, resource_type text,"
+        "absolute_value float8, peak_usage float8, average_usage float8, context_data jsonb"
+    ),
+    ("event_key", "measured_at"),
+)
+PIPELINE_EXECUTIONS = Table(
+    "pipeline_executions",
+    _columns(
+        "id uuid, execution_id text, pipeline_name text, execution_start timestamptz, execution_end timestamptz,"
+        "status text, trigger_type text, trigger_data jsonb, total_duration float8, success_rate float8,"
+        "commit_sha text, configuration_version text, event_finished bool, event_time timestamptz, event_id text"
+    ),
+    ("id", "execution_start"),
+    Merge.NEWEST,
+    group=("id",),
+    rank=("event_finished", "event_time", "event_id"),
+)
+STEP_EXECUTIONS = Table(
+    "step_executions",
+    _columns(
+        "id uuid, pipeline_execution_id uuid, step_order int, execution_start timestamptz, execution_end timestamptz,"
+        "pipeline_name text, step_name text, status text, error_details jsonb, performance_data jsonb,"
+        "resource_consumption jsonb, event_time timestamptz, event_id text"
+    ),
+    ("pipeline_execution_id", "step_order", "execution_start"),
+    Merge.NEWEST,
+    group=("pipeline_execution_id",),
+)
+PIPELINE_CONFIGURATIONS = Table(
+    "pipeline_configurations",
+    _columns(
+        "id uuid, pipeline_name text, configuration_version text, configuration_data jsonb, created_at timestamptz,"
+        "is_active bool, performance_baseline jsonb, event_time timestamptz, event_id text"
+    ),
+    ("id",),
+    Merge.NEWEST,
+    group=("id",),
+)
+TASKS = Table(
+    "tasks",
+    _columns(
+        "id uuid, external_id text, title text, description text, status text, priority int, created_at timestamptz,"
+        "updated_at timestamptz, assigned_to uuid, assigned_to_name text, project_id uuid, project_name text,"
+        "estimated_effort int, actual_effort int, complexity_score float8, tags jsonb, event_time timestamptz,"
+        "event_id text"
+    ),
+    ("id",),
+    Merge.NEWEST,
+    group=("id",),
+)
+TASK_DEPENDENCIES = Table(
+    "task_dependencies",
+    _columns(
+        "id uuid, parent_task_id uuid, dependent_task_id uuid, dependency_type text, created_at timestamptz,"
+        "event_time timestamptz, event_id text"
+    ),
+    ("id",),
+    Merge.NEWEST,
+    group=("dependent_task_id",),
+)
+TASK_EXECUTIONS = Table(
+    "task_executions",
+    _columns(
+        "id uuid, task_id uuid, external_id text, attempt int, execution_start timestamptz, execution_end timestamptz,"
+        "status text, error_type text, error_message text, performance_metrics jsonb, resource_usage jsonb,"
+        "project_name text, event_time timestamptz, event_id text"
+    ),
+    ("id", "execution_start"),
+    Merge.NEWEST,
+    group=("id", "attempt"),
+)
+INTEGRATION_EVENTS = Table(
+    "integration_events",
+    _columns(
+        "id uuid, event_timestamp timestamptz, event_type text, source_system text, target_system text,"
+        "event_data jsonb, processing_duration float8, status text, error_details jsonb, correlation_id uuid,"
+        "correlation_key text"
+    ),
+    ("id", "event_timestamp"),
+)
+CODE_DEPENDENCIES = Table(
+    "code_dependencies",
+    _columns(
+        "codebase_id text, from_node text, to_node text, kind text, commit_sha text, observed_at timestamptz,"
+        "event_time timestamptz, event_id text"
+    ),
+    ("codebase_id", "from_node", "to_node", "kind"),
+    Merge.NEWEST,
+    group=("codebase_id", "from_node", "to_node", "kind"),
+)
+PATTERN_CLASSIFICATIONS = Table(
+    "pattern_classifications",
+    _columns(
+        "id uuid, pattern_id uuid, classification_type text, classification_value text,"
+        "classification_confidence float8, classifier_model text, classified_at timestamptz, human_verified bool,"
+        "verification_timestamp timestamptz, actor text, note text"
+    ),
+    ("id",),
+)
+RECOMMENDATION_EFFECTIVENESS = Table(
+    "recommendation_effectiveness",
+    _columns(
+        "id uuid, recommendation_id uuid, recommendation_type text, implementation_status text,"
+        "implementation_date timestamptz, feedback_notes text, event_time timestamptz, event_id text"
+    ),
+    ("id",),
+    Merge.NEWEST,
+    group=("id",),
+)
+DEAD_LETTERS = Table(
+    "dead_letters",
+    _columns(
+        "id uuid, topic text, partition int, record_offset bigint, reason text, detail text, record_key bytea,"
+        "record_value bytea, headers jsonb, received_at timestamptz"
+    ),
+    ("id",),
+)
+SERIES = Table("series", _columns("series_id bigint, entity text, measure text, kind text"), ("series_id",))
+METRIC_ROLLUPS = Table(
+    "metric_rollups",
+    _columns(
+        "series_id bigint, level int, time timestamptz, input int, partition int, n bigint, sum float8, min float8,"
+        "max float8, sum_squares float8, first float8, last float8, sketch bytea"
+    ),
+    ("series_id", "level", "time", "input", "partition"),
+    Merge.REPLACE,
+)
+STREAM_COUNTERS = Table(
+    "stream_counters",
+    _columns("input text, partition int, outcome text, reason text, n bigint, updated_at timestamptz"),
+    ("input", "partition", "outcome", "reason"),
+    Merge.REPLACE,
+)
+DETECTED_PATTERNS = Table(
+    "detected_patterns",
+    _columns(
+        "id uuid, pattern_name text, pattern_type text, pattern_category text, pattern_data jsonb,"
+        "detection_algorithm text, confidence_score float8, significance_score float8, detected_at timestamptz,"
+        "last_observed_at timestamptz, observation_count int, is_active bool, entity text, measure text, severity text,"
+        "direction text, opened_at timestamptz, resolved_at timestamptz, event_time timestamptz,"
+        "ingested_at timestamptz, decided_at timestamptz, explanation text"
+    ),
+    ("id",),
+    Merge.REPLACE,
+    keep_first=("event_time", "ingested_at", "decided_at"),
+)
+
+METRIC_PATTERNS = Table(
+    "metric_patterns",
+    _columns(
+        "id uuid, pattern_id uuid, metric_names text[], pattern_type text, pattern_signature jsonb,"
+        "anomaly_score float8, trend_direction text, detected_at timestamptz"
+    ),
+    ("id", "detected_at"),
+    Merge.REPLACE,
+)
+EXECUTION_PATTERNS = Table(
+    "execution_patterns",
+    _columns(
+        "id uuid, pattern_id uuid, pipeline_name text, pattern_type text, pattern_description text, pattern_data jsonb,"
+        "frequency_score float8, impact_score float8, detected_at timestamptz"
+    ),
+    ("id",),
+    Merge.REPLACE,
+)
+TASK_PATTERNS = Table(
+    "task_patterns",
+    _columns(
+        "id uuid, pattern_id uuid, pattern_type text, pattern_data jsonb, confidence_score float8,"
+        "detected_at timestamptz, task_ids uuid[]"
+    ),
+    ("id",),
+    Merge.REPLACE,
+)
+INTEGRATION_PATTERNS = Table(
+    "integration_patterns",
+    _columns(
+        "id uuid, pattern_id uuid, pattern_name text, pattern_type text, systems_involved text[],"
+        "pattern_definition jsonb, frequency_analysis jsonb, performance_impact jsonb, detected_at timestamptz,"
+        "pattern_stability_score float8"
+    ),
+    ("id",),
+    Merge.REPLACE,
+)
+PATTERN_EVOLUTION = Table(
+    "pattern_evolution",
+    _columns(
+        "id uuid, pattern_id uuid, evolution_type text, current_state jsonb, change_magnitude float8,"
+        "evolution_timestamp timestamptz"
+    ),
+    ("pattern_id", "evolution_type", "evolution_timestamp"),
+    Merge.REPLACE,
+)
+
+ALL = tuple(value for value in globals().values() if isinstance(value, Table))
+"""Every table above."""
+BY_NAME = {table.name: table for table in ALL}

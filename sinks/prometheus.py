@@ -1,0 +1,181 @@
+"""Hindsight's own metrics, for Prometheus. One `Metrics` a process; labels are topics, partitions and fixed words."""
+
+import logging
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from operators.output import Counts, Found, Output
+
+log = logging.getLogger(__name__)
+
+BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+"""Upper bounds of the latency histograms, seconds; 60 is the promise, 20 and 1 are the targets."""
+LIVE_US = 3_600_000_000
+"""An event older than an hour when it is read is history: its latency says nothing about Hindsight."""
+
+
+class LatencyHistogram(Collector):
+    """A histogram that takes a batch of observations at once: `prometheus_client`'s own costs 1 µs each."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self.name = name
+        self.documentation = documentation
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe_since(self, times_us: Iterable[int], now_us: int) -> None:
+        """Observe `now - time` for each time, microseconds since 1970.
+
+        >>> histogram = LatencyHistogram("h", "")
+        >>> histogram.observe_since([1_000_000, 1_950_000], 2_000_000)
+        >>> list(histogram.cumulative())[:4]
+        [('0.1', 1), ('0.25', 1), ('0.5', 1), ('1.0', 2)]
+        """
+        ages = sorted((now_us - time_us) / 1e6 for time_us in times_us)
+        before = 0
+        for place, bound in enumerate(BUCKETS):
+            upto = bisect_left(ages, bound + 1e-9)
+            self._counts[place] += upto - before
+            before = upto
+        self._counts[-1] += len(ages) - before
+        self._sum += sum(ages)
+
+    def cumulative(self) -> Iterator[tuple[str, int]]:
+        """Bucket bounds and cumulative counts."""
+        total = 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counts, strict=True):
+            total += count
+            yield bound, total
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """For the registry."""
+        yield HistogramMetricFamily(
+            self.name, self.documentation, buckets=list(self.cumulative()), sum_value=self._sum
+        )
+
+
+class Metrics:
+    """The registry and its metrics; methods are called once a batch."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self.records = Counter(
+            "hindsight_records",
+            "Records by what became of them: read = applied + late + duplicate + dead_letter (by reason).",
+            ["topic", "outcome", "reason"],
+            registry=registry,
+        )
+        self.event_to_row = LatencyHistogram(
+            "hindsight_event_to_row_seconds", "From an event's time to the commit of its row, for live events."
+        )
+        self.event_to_pattern = LatencyHistogram(
+            "hindsight_event_to_pattern_seconds",
+            "From the time of the event that showed it (for panes: their end) to the commit of a pattern, live only.",
+        )
+        registry.register(self.event_to_row)
+        registry.register(self.event_to_pattern)
+        self.watermark = Gauge(
+            "hindsight_watermark_seconds", "Event time of a partition, seconds since 1970.", ["topic", "partition"],
+            registry=registry,
+        )  # fmt: skip
+        self.lag = Gauge(
+            "hindsight_lag_records", "Records of a Kafka partition not read yet.", ["topic", "partition"],
+            registry=registry,
+        )  # fmt: skip
+        self.panes = Gauge("hindsight_open_panes", "Open panes.", ["topic", "partition"], registry=registry)
+        self.series = Gauge("hindsight_series", "Series watched.", ["topic", "partition"], registry=registry)
+        self.refused = Gauge(
+            "hindsight_series_refused_points", "Points kept as rows only: the partition has too many series.",
+            ["topic", "partition"], registry=registry,
+        )  # fmt: skip
+        self.patterns = Counter(
+            "hindsight_patterns", "Patterns opened or re-opened.", ["detector", "severity"], registry=registry
+        )
+        self.rows = Counter("hindsight_sink_rows", "Rows committed.", registry=registry)
+        self.refused_rows = Counter(
+            "hindsight_sink_refused_rows", "Rows that the database refused; they are dead letters.", registry=registry
+        )
+        self.retries = Counter(
+            "hindsight_sink_retries", "Attempts that failed because the database was away.", registry=registry
+        )
+        self.queue = Gauge("hindsight_sink_queue_batches", "Batches waiting for the database.", registry=registry)
+        self.blocked = Gauge(
+            "hindsight_sink_blocked_seconds", "Time the flow has waited for the database: back-pressure.",
+            registry=registry,
+        )  # fmt: skip
+        self.snapshot_age = Gauge(
+            "hindsight_snapshot_age_seconds", "Time since the last snapshot of the state began.", registry=registry
+        )
+        self._last_snapshot = time.monotonic()
+        self.snapshot_age.set_function(lambda: time.monotonic() - self._last_snapshot)
+        self._counted: dict[tuple[str, int], Counts] = {}
+
+    def resumed(self, topic: str, partition: int, counts: Counts) -> None:
+        """Counts of an earlier run that the partition starts from: they are not counted again."""
+        self._counted[topic, partition] = counts
+
+    def snapshot_taken(self) -> None:
+        """A partition's state was snapshot."""
+        self._last_snapshot = time.monotonic()
+
+    def processed(self, output: Output) -> None:
+        """A batch has come out of the partition step."""
+        topic, partition = output.batch.topic, output.batch.partition
+        before = self._counted.get((topic, partition)) or Counts()
+        now = output.counts
+        self._counted[topic, partition] = now
+        records = self.records.labels
+        records(topic, "read", "").inc(now.read - before.read)
+        records(topic, "applied", "").inc(now.applied - before.applied)
+        records(topic, "late", "").inc(now.late - before.late)
+        records(topic, "duplicate", "").inc(now.duplicates - before.duplicates)
+        for reason, count in now.dead_letters.items():
+            records(topic, "dead_letter", reason).inc(count - before.dead_letters.get(reason, 0))
+        gauges = output.gauges
+        place = (topic, str(partition))
+        if gauges.watermark_us is not None:
+            self.watermark.labels(*place).set(gauges.watermark_us / 1e6)
+        self.panes.labels(*place).set(gauges.open_panes)
+        self.series.labels(*place).set(gauges.series)
+        self.refused.labels(*place).set(gauges.series_refused)
+        for found in output.found:
+            if found.change in ("opened", "reopened"):
+                self.patterns.labels(found.pattern.detection_algorithm, found.pattern.severity).inc()
+
+    def written(self, outputs: Sequence[Output], rows: int, now_us: int) -> None:
+        """Outputs are committed."""
+        self.rows.inc(rows)
+        for output in outputs:
+            oldest = output.batch.ingested_us - LIVE_US
+            live = [time_us for time_us in output.event_us if time_us > oldest]
+            if live:
+                self.event_to_row.observe_since(live, now_us)
+            opened = [found.event_us for found in output.found if is_fresh(found, oldest)]
+            if opened:
+                self.event_to_pattern.observe_since(opened, now_us)
+
+    def lagging(self, lag: Mapping[tuple[str, int], int]) -> None:
+        """Kafka's high watermark less our position, by topic and partition."""
+        for (topic, partition), records in lag.items():
+            self.lag.labels(topic, str(partition)).set(records)
+
+    def serve(self, host: str, port: int) -> WSGIServer | None:
+        """Serve `/metrics`; a port that is taken is said once and does not stop the flow."""
+        try:
+            server, _ = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as problem:
+            log.warning("no metrics: %s:%d can't be used (%s); set ANALYTICS_METRICS_PORT", host, port, problem.strerror)
+            return None
+        return server
+
+
+def is_fresh(found: Found, oldest_us: int) -> bool:
+    """Whether a change is a live pattern's first appearance."""
+    return found.change in ("opened", "reopened") and found.event_us > oldest_us

@@ -1,0 +1,114 @@
+"""The statements that bring staged rows into a table, for each way of merging. Built from `operators.tables` only."""
+
+from psycopg import sql
+
+from operators.tables import Merge, Table
+
+
+def _names(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(name) for name in names)
+
+
+def _row(prefix: str, names: tuple[str, ...]) -> sql.Composed:
+    columns = sql.SQL(", ").join(sql.Identifier(prefix, name) for name in names)
+    return sql.SQL("({})").format(columns)
+
+
+def stage_name(table: Table) -> str:
+    """The temporary table that rows are copied into first."""
+    return f"stage_{table.name}"
+
+
+def create_stage(table: Table) -> sql.Composed:
+    """A session's staging table: the columns that the stream writes, no constraints, emptied by each commit."""
+    return sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA").format(
+        sql.Identifier(stage_name(table)), _names(table.names), sql.Identifier(table.name)
+    )
+
+
+def copy(table: Table, into: str) -> sql.Composed:
+    """COPY of binary tuples in the table's column order."""
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(into), _names(table.names))
+
+
+def merge(table: Table) -> list[sql.Composed]:
+    """From the staging table into the real one. Rows are taken in the order of the key, so that writers don't deadlock."""
+    match table.merge:
+        case Merge.KEEP:
+            return [_keep(table)]
+        case Merge.REPLACE:
+            return [_replace(table)]
+        case Merge.NEWEST:
+            return [_remove_losers(table), _insert_newest(table)]
+
+
+def _keep(table: Table) -> sql.Composed:
+    return sql.SQL("INSERT INTO {t} ({c}) SELECT {c} FROM {s} ORDER BY {k} ON CONFLICT ({k}) DO NOTHING").format(
+        t=sql.Identifier(table.name),
+        c=_names(table.names),
+        s=sql.Identifier(stage_name(table)),
+        k=_names(table.key),
+    )
+
+
+def _assignments(table: Table) -> sql.Composed:
+    skip = {*table.key, *table.keep_first}
+    return sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in table.names if name not in skip
+    )
+
+
+def _replace(table: Table) -> sql.Composed:
+    return sql.SQL("INSERT INTO {t} ({c}) SELECT {c} FROM {s} ORDER BY {k} ON CONFLICT ({k}) DO UPDATE SET {a}").format(
+        t=sql.Identifier(table.name),
+        c=_names(table.names),
+        s=sql.Identifier(stage_name(table)),
+        k=_names(table.key),
+        a=_assignments(table),
+    )
+
+
+def _winners(table: Table) -> sql.Composed:
+    """For each group the rank of its winning event among the staged rows."""
+    rank = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in table.rank)
+    return sql.SQL("SELECT DISTINCT ON ({g}) {g}, {r} FROM {s} ORDER BY {g}, {rank}").format(
+        g=_names(table.group), r=_names(tuple(n for n in table.rank if n not in table.group)),
+        s=sql.Identifier(stage_name(table)), rank=rank,
+    )  # fmt: skip
+
+
+def _remove_losers(table: Table) -> sql.Composed:
+    return sql.SQL("DELETE FROM {t} AS t USING ({w}) AS w WHERE {tg} = {wg} AND {tr} < {wr}").format(
+        t=sql.Identifier(table.name),
+        w=_winners(table),
+        tg=_row("t", table.group),
+        wg=_row("w", table.group),
+        tr=_row("t", table.rank),
+        wr=_row("w", table.rank),
+    )
+
+
+def _insert_newest(table: Table) -> sql.Composed:
+    """Only the winners' rows, and only where the table holds none of the same group with a greater or equal rank."""
+    return sql.SQL(
+        "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {sc} FROM {s} AS s JOIN ({w}) AS w ON {sg} = {wg} AND {sr} = {wr}"
+        " WHERE NOT EXISTS (SELECT FROM {t} AS t WHERE {tg} = {sg} AND {tr} > {sr})"
+        " ORDER BY {k} ON CONFLICT ({kc}) DO UPDATE SET {a} WHERE {xr} > {or_}"
+    ).format(
+        t=sql.Identifier(table.name),
+        c=_names(table.names),
+        k=sql.SQL(", ").join(sql.Identifier("s", name) for name in table.key),
+        kc=_names(table.key),
+        sc=sql.SQL(", ").join(sql.Identifier("s", name) for name in table.names),
+        s=sql.Identifier(stage_name(table)),
+        w=_winners(table),
+        sg=_row("s", table.group),
+        wg=_row("w", table.group),
+        sr=_row("s", table.rank),
+        wr=_row("w", table.rank),
+        tg=_row("t", table.group),
+        tr=_row("t", table.rank),
+        a=_assignments(table),
+        xr=_row("excluded", table.rank),
+        or_=_row(table.name, table.rank),
+    )

@@ -1,0 +1,32 @@
+-- Group roles without login, and what each may do. Runs after every migration, so new tables and views are covered.
+--   hindsight_writer  the flows: read and write all tables
+--   hindsight_reader  dashboards and people: the views, and no table
+--   hindsight_admin   maintenance: everything in the schema, migrations included
+-- A login gets one of them: GRANT hindsight_reader TO grafana;
+DO $$
+DECLARE
+    wanted text;
+    view_name text;
+    place text := current_schema();
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['hindsight_writer', 'hindsight_reader', 'hindsight_admin'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            -- Roles belong to the whole server: another database's migration may make the same one at this moment.
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+    END LOOP;
+
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO hindsight_writer, hindsight_reader, hindsight_admin', place);
+    EXECUTE format('GRANT CREATE ON SCHEMA %I TO hindsight_admin', place);
+    EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO hindsight_admin', place);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO hindsight_writer', place);
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM hindsight_writer');
+    FOR view_name IN SELECT viewname FROM pg_views WHERE schemaname = place AND pg_has_role(viewowner, 'USAGE') LOOP
+        EXECUTE format('GRANT SELECT ON %I.%I TO hindsight_reader', place, view_name);
+    END LOOP;
+END
+$$;

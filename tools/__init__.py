@@ -1,0 +1,1 @@
+"""What building and checking the project needs, and running it does not."""
