@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ class PartitionStats:
 
 @dataclass(frozen=True)
 class PatternLine:
-    """A found pattern as it is shown; `latency_s` is seconds from the event to the finding."""
+    """A found pattern as it is shown; `latency_s` is seconds from event to finding, `None` for one of the past."""
 
     pattern_id: str
     name: str
@@ -51,6 +51,11 @@ class PatternLine:
     opened: datetime
     is_active: bool
     latency_s: float | None
+
+    @property
+    def title(self) -> str:
+        """The name, and the series where the name does not say it."""
+        return self.name if self.entity in self.name else f"{self.name} in {self.entity} {self.measure}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Snapshot:
     queue_depth: int = 0
     queue_capacity: int = 0
     patterns: tuple[PatternLine, ...] = ()
-    """Newest first."""
+    """Newest first, by the event time at which they opened."""
     patterns_found: int = 0
     warnings: tuple[str, ...] = ()
     """Newest first."""
@@ -172,7 +177,10 @@ class LiveStats:
             latency_s=None if pattern.latency_s is None else float(pattern.latency_s),
         )
         with self._lock:
-            if line.pattern_id not in self._patterns:
+            known = self._patterns.get(line.pattern_id)
+            if known is not None and line.latency_s is None:
+                line = replace(line, latency_s=known.latency_s)
+            if known is None:
                 self._patterns_found += 1
                 if line.latency_s is not None:
                     self._pattern_latency.add([line.latency_s])
@@ -209,7 +217,11 @@ class LiveStats:
                 pattern_latency=self._pattern_latency.quantiles(),
                 queue_depth=self._queue[0],
                 queue_capacity=self._queue[1],
-                patterns=tuple(reversed(self._patterns.values())),
+                patterns=tuple(
+                    sorted(
+                        self._patterns.values(), key=lambda line: (line.opened, line.pattern_id), reverse=True
+                    )
+                ),
                 patterns_found=self._patterns_found,
                 warnings=tuple(reversed(self._warnings)),
                 note=self._note,

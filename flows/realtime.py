@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +25,7 @@ from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
 from flows.settings import Settings
 from operators.judge import JudgeConfig
-from operators.output import Counts, Output
+from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
 from operators.state import StateError
 from operators.steps.partition import PartitionLogic, partitions
@@ -139,9 +140,11 @@ class Observers:
         )
 
 
-def partition_config(settings: Settings) -> PartitionConfig:
-    """What the settings say about a partition."""
+def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: bool = False) -> PartitionConfig:
+    """What the settings say about a partition. `files`: the topics of files that are read together."""
     return PartitionConfig(
+        input="\n".join(sorted(files)) if len(files) > 1 else None,
+        aggregates=aggregates,
         width_us=settings.pane_seconds * 1_000_000,
         lateness_us=int(settings.lateness_seconds * 1e6),
         idle_us=int(settings.idle_flush_seconds * 1e6),
@@ -170,7 +173,8 @@ def build(
     batches = op.input(READ, flow, guard.connector(source))
 
     def logic(snapshot: bytes | None) -> PartitionLogic:
-        return guard.watch(PartitionLogic(config, snapshot, observers.started), "on_batch", "snapshot")
+        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken)
+        return guard.watch(made, "on_batch", "snapshot")
 
     def tell(item: tuple[str, Output]) -> tuple[str, Output]:
         observers.processed(item[1])
@@ -201,22 +205,16 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
     start = time.monotonic()
     metrics = Metrics()
     observers = Observers(metrics, live)
-    paths = [str(path) for path in inputs]
-    kafka_sink = None
+    refused: deque[DeadLetter] = deque(maxlen=None if kafka else 0)
+    names = list(settings.input_topics) if kafka else [topic_of(str(path)) for path in inputs]
     source: Source[Any]
+    kafka_sink: Any = None
     if kafka:
-        from flows.kafka import kafka_sink as make_sink  # noqa: PLC0415 -- librdkafka is not loaded for files
-        from flows.kafka import kafka_source, ready_topics  # noqa: PLC0415
-
-        source = kafka_source(settings, exit_at_end=exit_at_end, stop=stop, on_lag=metrics.lagging)
-        if settings.output_topics:
-            ready_topics(settings)
-            kafka_sink = make_sink(settings)
-        names = list(settings.input_topics)
+        source = _kafka_source(settings, exit_at_end, stop, metrics)
+        kafka_sink = _kafka_sink(settings, refused, stop) if settings.output_topics else None
     else:
-        names = [topic_of(path) for path in paths]
         source = FileSource(
-            paths,
+            [str(path) for path in inputs],
             batch_size=settings.batch_size,
             most_bytes=settings.max_record_bytes,
             follow=follow,
@@ -226,7 +224,7 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
         settings.database_url,
         capacity=settings.write_queue_batches,
         on_written=observers.written,
-        on_refused=lambda letter: metrics.refused_rows.inc(),
+        on_refused=lambda letter: (metrics.refused_rows.inc(), refused.append(letter))[0],
         on_retry=metrics.retries.inc,
         abandon=stop,
     )
@@ -235,7 +233,8 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
     if settings.performance_monitoring_enabled and settings.metrics_port and (kafka or follow):
         server = metrics.serve(settings.metrics_host, settings.metrics_port)
     guard = Guard()
-    flow = build(source, partition_config(settings), writer, observers, guard, kafka_sink)
+    config_of_run = partition_config(settings, () if kafka else names, aggregates=kafka_sink is not None)
+    flow = build(source, config_of_run, writer, observers, guard, kafka_sink)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
     try:
@@ -244,13 +243,40 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
         writer.close()
     except BaseException as problem:
         cause = guard.first or problem
-        if isinstance(cause, KNOWN):
+        if isinstance(cause, KNOWN) or getattr(cause, "one_line", False):
             raise FlowError(str(cause)) from cause
         raise cause from None
     finally:
         if server is not None:
             server.shutdown()
     return msgspec.to_builtins(observers.totals(time.monotonic() - start))  # type: ignore[no-any-return]
+
+
+def _kafka_source(
+    settings: Settings, exit_at_end: bool, stop: Callable[[], bool], metrics: Metrics
+) -> Source[Any]:
+    from sources.kafka import KafkaSource  # noqa: PLC0415 -- librdkafka is not loaded for files
+
+    return KafkaSource(
+        settings.brokers,
+        settings.input_topics,
+        group_id=settings.group_id,
+        subset=settings.subset,
+        batch_size=settings.batch_size,
+        kafka_config=settings.kafka_config,
+        auto_offset_reset=settings.auto_offset_reset,
+        exit_at_end=exit_at_end,
+        stop=stop,
+        on_lag=metrics.lagging,
+    )
+
+
+def _kafka_sink(settings: Settings, refused: deque[DeadLetter], stop: Callable[[], bool]) -> Any:
+    from sinks.kafka import KafkaWriter  # noqa: PLC0415
+    from sinks.topics import TopicsSink  # noqa: PLC0415
+
+    writer = KafkaWriter(settings.brokers, settings.topic_prefix, settings.kafka_config, stop=stop)
+    return TopicsSink(writer, refused)
 
 
 @contextmanager

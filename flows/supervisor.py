@@ -21,7 +21,7 @@ from rich.console import Console
 
 from flows.collectors import Collectors
 from flows.demo import LOAD_AFTER_SECONDS, LOAD_SECONDS, CpuLoad
-from flows.live import LiveStats, PatternLine
+from flows.live import LiveStats
 from flows.settings import Settings
 from flows.stopping import StopSignals
 from flows.view import LiveView, duration, redact, summary_table
@@ -41,8 +41,13 @@ class RunFlow(Protocol):
     """The realtime flow, as :func:`flows.realtime.run` is; tests bring their own."""
 
     def __call__(
-        self, settings: Settings, *, inputs: list[Path], follow: bool, stop: Callable[[], bool], live:
-        LiveStats
+        self,
+        settings: Settings,
+        *,
+        inputs: list[Path],
+        follow: bool,
+        stop: Callable[[], bool],
+        live: LiveStats,
     ) -> dict[str, Any]:
         """Run until `stop()`, and return the totals."""
 
@@ -80,17 +85,19 @@ def supervise(plan: Plan, run_flow: RunFlow, console: Console | None = None) -> 
     with _folder_lock(plan.settings.data_dir), StopSignals(on_second=lambda: _restore(console)) as stop:
         live = LiveStats()
         with contextlib.ExitStack() as ends, _one_line():
+            collectors = Collectors(plan.settings.data_dir / "spool", live.warn)
+            ends.callback(collectors.stop)
+            _add_collectors(plan, collectors, live)
             url = _database(plan, ends)
             if stop.requested:
-                return 128 + stop.signal
+                click.echo("stopped before it began", err=True)
+                return 0
             settings = plan.settings.model_copy(
                 update={"database_url": url, "recovery_dir": plan.recovery_dir or _recovery_dir(plan)}
             )
             view = LiveView(live, url, console)
             ends.callback(view.stop)
-            collectors = Collectors(settings.data_dir / "spool", live.warn)
-            ends.callback(collectors.stop)
-            _add_collectors(plan, collectors, live)
+            ends.callback(collectors.stop)  # the first to end, though it was the first to be made
             load = CpuLoad(live.note, after=plan.load_after_s or 0, seconds=plan.load_s)
             ends.callback(load.stop)
 
@@ -109,7 +116,8 @@ def supervise(plan: Plan, run_flow: RunFlow, console: Console | None = None) -> 
             totals = run_flow(settings, inputs=collectors.spools, follow=True, stop=done, live=live)
             seconds = time.monotonic() - began
         _summary(console, plan, url, totals, live, seconds)
-        return 1 if plan.duration_s is not None and not stop.requested and not totals["applied"] else 0
+        bounded = plan.duration_s is not None and not stop.signal
+        return 1 if bounded and not totals["applied"] else 0
 
 
 def _database(plan: Plan, ends: contextlib.ExitStack) -> str:
@@ -223,37 +231,37 @@ def _summary(
     """What happened and where to look next; a reader that is gone (a closed terminal) is no failure."""
     snapshot = live.snapshot()
     earlier = int(totals.get("resumed_at", 0))
+    resumed = f"  ({earlier:,} of them in earlier runs)" if earlier else ""
+    parts = " + ".join(
+        f"{name.replace('_', ' ')} {totals[name]:,}"
+        for name in ("applied", "late", "dead_letters", "duplicates")
+    )
+    found = f"patterns found {snapshot.patterns_found:,} (with earlier runs {totals['patterns']:,})"
     lines = [
         f"Hindsight ran for {duration(seconds)}.",
-        f"  read {totals['read']:,} = applied {totals['applied']:,} + late {totals['late']:,}"
-        f" + dead letters {totals['dead_letters']:,} + duplicates {totals['duplicates']:,}"
-        + (f"  ({earlier:,} of them in earlier runs)" if earlier else ""),
-        f"  rows written {snapshot.rows:,}, patterns found now {snapshot.patterns_found:,}, ever {totals['patterns']:,}",
+        f"  read {totals['read']:,} = {parts}{resumed}",
+        f"  rows written {snapshot.rows:,}, {found}",
     ]
     lines += [f"  warning: {text}" for text in snapshot.warnings[:5]]
     with contextlib.suppress(OSError, ValueError):
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
         if snapshot.patterns:
-            shown = _shown(snapshot.patterns)
+            shown = snapshot.patterns[:SUMMARY_PATTERNS]
             more = snapshot.patterns_found - len(shown)
             console.print("\nPatterns found" + (f" ({more:,} more in the database)" if more else "") + ":")
             console.print(summary_table(shown))
         console.print(f"\n{_next_steps(plan, url)}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _shown(patterns: tuple[PatternLine, ...]) -> tuple[PatternLine, ...]:
-    """The newest, those of now (which have a latency) before those of the history."""
-    return tuple(sorted(patterns, key=lambda pattern: pattern.latency_s is None)[:SUMMARY_PATTERNS])
-
-
 def _next_steps(plan: Plan, url: str) -> str:
     if plan.database_url is not None:
         return f"Where to look next:\n  hindsight status --database-url {redact(url)}\n  psql {redact(url)}"
     folder = plan.settings.data_dir / "postgres"
+    query = "SELECT opened_at, severity, explanation FROM detected_patterns ORDER BY opened_at DESC"
     return (
         f"Where to look next (the database is {folder}, at {redact(url)} while it runs):\n"
         f'  url=$(hindsight database start --data-dir "{folder}")\n'
         '  hindsight status --database-url "$url"\n'
-        '  psql "$url" -c "SELECT opened_at, severity, explanation FROM detected_patterns ORDER BY opened_at
-        DESC"\n' f'  hindsight database stop --data-dir "{folder}"'
+        f'  psql "$url" -c "{query}"\n'
+        f'  hindsight database stop --data-dir "{folder}"'
     )

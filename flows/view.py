@@ -24,7 +24,7 @@ from flows.live import LiveStats, PatternLine, Quantiles, Snapshot
 
 REDRAW_SECONDS = 0.4
 LINE_SECONDS = 5.0
-RATE_SECONDS = 5.0
+RATE_SECONDS = 10.0
 """Events a second are an average over this long."""
 
 SEVERITY_STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
@@ -98,7 +98,7 @@ def status_line(snapshot: Snapshot, rate: float) -> str:
     """Everything in one plain line, for a log or a dumb terminal."""
     parts = [
         f"{duration(snapshot.uptime_s)} up",
-        f"{rate:,.0f} events/s",
+        f"{rate:,.1f} events/s",
         *(f"{name.replace('_', ' ')} {snapshot.total(name):,}" for name in _COUNTS),
         f"series {snapshot.total('series'):,}",
         f"panes {snapshot.total('open_panes'):,}",
@@ -107,7 +107,7 @@ def status_line(snapshot: Snapshot, rate: float) -> str:
         f"event->row {_quantiles(snapshot.row_latency)}",
     ]
     if snapshot.patterns:
-        parts.append(f"last: {_sentence(snapshot.patterns[0])}")
+        parts.append(f"newest: {snapshot.patterns[0].severity} {snapshot.patterns[0].title}")
     return " | ".join(parts)
 
 
@@ -276,9 +276,8 @@ def _patterns(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
         lines.append(
             Text.assemble(
                 (f"{mark} {pattern.severity:<8}", SEVERITY_STYLES.get(pattern.severity, "")),
-                (f" {pattern.name}", "bold"),
-                f"  {_when(pattern, snapshot)}  confidence {pattern.confidence:.2f}"
-                f"  {pattern.entity} {pattern.measure}",
+                f" {_when(pattern, snapshot)} ({pattern.confidence:.2f}) ",
+                (pattern.title, "bold"),
             )
         )
         lines += [Text(f"    {line}") for line in words]
@@ -288,23 +287,19 @@ def _patterns(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
 
 
 def summary_table(patterns: tuple[PatternLine, ...]) -> Table:
-    """The patterns as a table of one line each, for the end of a run."""
+    """Severity, confidence, time and title of the patterns, one line each, for the end of a run."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(3):
-        table.add_column(overflow="fold")
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
     for pattern in patterns:
         table.add_row(
             Text(pattern.severity, style=SEVERITY_STYLES.get(pattern.severity, "")),
+            Text(f"{pattern.confidence:.2f}"),
             Text(f"{pattern.opened.astimezone():%Y-%m-%d %H:%M:%S}"),
-            Text(_sentence(pattern)),
+            Text(pattern.title),
         )
     return table
-
-
-def _sentence(pattern: PatternLine) -> str:
-    return (
-        f"{pattern.name} ({pattern.confidence:.2f}) {pattern.entity} {pattern.measure}: {pattern.explanation}"
-    )
 
 
 def _when(pattern: PatternLine, snapshot: Snapshot) -> str:

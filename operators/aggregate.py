@@ -1,7 +1,6 @@
 """Panes of a partition: gathering points, closing panes, merging them into wider windows, showing them while idle."""
 
 from operators import tables as t
-from operators.identity import input_id
 from operators.judge import Judge
 from operators.output import Aggregate, Output, rollup_row
 from operators.state import PartitionState
@@ -19,10 +18,9 @@ class Panes:
     row. Wider windows are merged from panes that have closed.
     """
 
-    def __init__(self, state: PartitionState, topic: str, partition: int, judge: Judge, publish: bool) -> None:
+    def __init__(self, state: PartitionState, lane: tuple[int, int], judge: Judge, publish: bool) -> None:
         self.state = state
-        self.input = input_id(topic)
-        self.partition = partition
+        self.lane = lane
         self.judge = judge
         self.publish = publish
         self.width = state.watermark.width
@@ -49,7 +47,8 @@ class Panes:
                     self._write(series, level, number * width, stats, True, out)
                 if place + 1 < len(self.levels):
                     self._merge_up(place + 1, number * width, ended)
-        self.judge.flush(out)
+        if state.watermark.time is not None:
+            self.judge.closed(state.watermark.time, out)
 
     def _merge_up(self, place: int, start: int, ended: dict[int, Stats]) -> None:
         """A window that has ended becomes part of one at the next level; each value is merged once a level."""
@@ -98,7 +97,7 @@ class Panes:
                     self.judge.pane(slot, stats, end, out)
         if fresh:
             self._show_wide(out)
-            self.judge.flush(out)
+            self.judge.due = True
 
     def _show_wide(self, out: Output) -> None:
         """Write every unfinished wider window as it stands: what has ended below it, and what is still open there."""
@@ -143,7 +142,7 @@ class Panes:
         self._merge_up(0, start, ended)
 
     def _write(self, series: int, level: int, start: int, stats: Stats, final: bool, out: Output) -> None:
-        key, row = rollup_row(series, level, start, self.input, self.partition, stats)
+        key, row = rollup_row(series, level, start, self.lane, stats)
         out.replace(t.METRIC_ROLLUPS, key, row)
         if self.publish:
             slot = self.state.slots[series]

@@ -58,9 +58,9 @@ class Incident(
     """What is remembered of one pattern while it may still change. Mutable: `advance` moves it on in place.
 
     `seen_us` is the last abnormal judgement, `judged_us` the last of any sort. `direction`, `threshold`, `expected`,
-    `low`, `high` and `evidence` are those of the peak (the greatest score), `confidence` is the greatest so far. `quiet`
-    counts normal judgements in a row (after resolving: all of them), `told` and `told_severity` are what the last change
-    told. `times` and `values` are the last `RECENT` judged values.
+    `low`, `high` and `evidence` are those of the peak (the greatest score), `confidence` is the greatest so far.
+    `quiet` counts normal judgements in a row (after resolving: all of them), `told` and `told_severity` are what the
+    last change told. `times` and `values` are the last `RECENT` judged values.
     """
 
     detector: str

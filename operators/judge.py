@@ -21,6 +21,7 @@ from operators.patterns import Incident, Life, Subject, advance, expire, snapsho
 from operators.state import PartitionState, Slot
 from operators.windows import Stats
 
+MINUTE_US = 60_000_000
 UNRULED_KINDS = frozenset({"metric", "code"})
 """Their measures are named by producers: `cpu_usage` may be a ratio there, so the rules, in percent, don't apply."""
 
@@ -44,6 +45,8 @@ class Judge:
         self.partition = partition
         self.life = Life(open_confidence=config.least_confidence)
         self._thresholds = dict(config.thresholds)
+        self.due = False
+        """Whether a pane has closed or was shown since the last flush."""
         self._dirty: dict[int, Slot] = {}
         self._open: dict[int, Slot] = {}
         self._rule = cache(self._find_rule)
@@ -88,16 +91,27 @@ class Judge:
         self._spiked(slot, stats.sum / stats.n, end_us, out)
 
     def flush(self, out: Output) -> None:
-        """Tell of patterns whose counts have grown, and end those of series that fell silent."""
-        now = self.state.watermark.time
-        if now is not None:
-            for slot in list(self._open.values()):
-                self._expire(slot, now, out)
+        """Tell of patterns whose counts have grown.
+
+        Once a batch, and only when a pane has closed or was shown: a steady pattern is not news with each event.
+        """
+        if not self.due:
+            return
+        self.due = False
         for slot in self._dirty.values():
             for incident in slot.incidents.values():
                 if incident.active:
                     self._tell(slot, "observed", incident, incident.seen_us, out)
         self._dirty.clear()
+
+    def closed(self, now_us: int, out: Output) -> None:
+        """Panes have closed: once a minute of event time, end the patterns of series that fell silent."""
+        self.due = True
+        minute = now_us // MINUTE_US
+        if minute != self.state.minute:
+            self.state.minute = minute
+            for slot in list(self._open.values()):
+                self._expire(slot, now_us, out)
 
     def _rate(self, slot: Slot, rule: Rule, time_us: int, n: int, failures: int, out: Output) -> None:
         if slot.rate is None:

@@ -14,7 +14,7 @@ from operators.records import Batch, Headers
 from operators.sketch import encode as encode_sketch
 from operators.windows import Stats
 
-_ROLLUP = struct.Struct(">hiqiiiqiiiiiqidididididid").pack
+_ROLLUP = struct.Struct(">hiqiiiqiiiiiqididididididiqiq").pack
 _ROLLUP_KEY = slice(2, 50)
 _LENGTH = struct.Struct(">i").pack
 MAX_DETAIL = 1000
@@ -136,11 +136,12 @@ class Output:
         rows[key] = row
 
 
-def rollup_row(series_id: int, level: int, start_us: int, source: int, partition: int, stats: Stats) -> tuple[bytes, bytes]:
+def rollup_row(series_id: int, level: int, start_us: int, lane: tuple[int, int], stats: Stats) -> tuple[bytes, bytes]:
     """Key bytes and row of `metric_rollups`. A single value needs no sketch: it is its own quantile."""
     head = _ROLLUP(
-        13, 8, series_id, 4, level, 8, start_us - EPOCH_US, 4, source, 4, partition, 8, stats.n, 8, stats.sum, 8,
+        15, 8, series_id, 4, level, 8, start_us - EPOCH_US, 4, lane[0], 4, lane[1], 8, stats.n, 8, stats.sum, 8,
         stats.min, 8, stats.max, 8, stats.sum_squares, 8, stats.first, 8, stats.last,
+        8, stats.first_at[0] - EPOCH_US, 8, stats.last_at[0] - EPOCH_US,
     )  # fmt: skip
     if stats.n == 1:
         return head[_ROLLUP_KEY], head + NULL

@@ -25,7 +25,7 @@ from operators.events import (
     is_binary,
     refuse_nul,
 )
-from operators.identity import NAMESPACE, series_id
+from operators.identity import NAMESPACE, input_id, series_id
 from operators.judge import Judge, JudgeConfig
 from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
 from operators.pgcopy import ENCODERS, EPOCH_US, NULL, micros
@@ -58,6 +58,8 @@ class PartitionConfig(msgspec.Struct, frozen=True):
     most_series: int = 250_000
     raw_rows: bool = True
     """Write the events' own rows, not only what is derived from them."""
+    input: str | None = None
+    """What partial aggregates are summed over: None is the topic; several files that are read together are one input."""
     aggregates: bool = False
     """Hand out windows as objects too, for the output topic."""
     judge: JudgeConfig = JudgeConfig()
@@ -83,7 +85,8 @@ class Partition:
             state = PartitionState(topic, partition, Watermark(config.width_us, config.lateness_us), Counts())
         self.state = state
         self.judge = Judge(self.state, config.judge, topic, partition)
-        self.panes = Panes(self.state, topic, partition, self.judge, config.aggregates)
+        lane = partition if config.input is None else input_id(topic)
+        self.panes = Panes(self.state, (input_id(config.input or topic), lane), self.judge, config.aggregates)
         self._seen = {key for keys in self.state.seen.values() for key in keys}
         self._metrics: dict[tuple[object, ...], tuple[int, Slot | None, bytes]] = {}
         self._resources: dict[tuple[str, str], tuple[int, Slot | None, bytes, bytes]] = {}
@@ -114,6 +117,7 @@ class Partition:
         elif batch.mark is Mark.IDLE:
             config = self.config
             self.panes.show(batch.ingested_us - config.lateness_us - config.idle_us, out)
+        self.judge.flush(out)
         for row in self._new_series:
             out.add(t.SERIES, row)
         self._new_series.clear()

@@ -41,8 +41,8 @@ _ALGORITHMS = {"spike": "spike: median of EWMA, damped Holt and robust z"}
 class Pattern(msgspec.Struct, frozen=True):
     """A pattern as it stands: a row of `detected_patterns` and a message of the patterns topic. Times in µs, UTC.
 
-    `confidence` says how sure it is, `severity` how bad, `significance` how far from usual (0 to 1). `expected`, `low` and
-    `high` are what was usual at the peak. `evidence` is JSON.
+    `confidence` says how sure it is, `severity` how bad, `significance` how far from usual (0 to 1). `expected`, `low`
+    and `high` are what was usual at the peak. `evidence` is JSON.
     """
 
     pattern_id: uuid.UUID
@@ -140,7 +140,8 @@ def expire(
 ) -> tuple[Incident | None, Change | None]:
     """Resolve, or forget, the incident of a series that has fallen silent.
 
-    `time_us` is the stream's time (a watermark), not the clock's. An incident that nothing judged for `life.silent_us` resolves as of its last judgement.
+    `time_us` is the stream's time (a watermark), not the clock's. An incident that nothing judged for `life.silent_us`
+    resolves as of its last judgement.
     """
     if time_us - incident.judged_us < life.silent_us:
         return incident, None

@@ -60,6 +60,8 @@ class PartitionState(msgspec.Struct):
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
     judged: set[int] = set()  # noqa: RUF012
     """Open panes that the detectors have seen: a pane is judged once."""
+    minute: int = 0
+    """The minute of event time in which silent series were last looked for."""
     series_refused: int = 0
     """Points that were kept as rows only, because the partition has as many series as it may."""
 

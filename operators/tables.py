@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
 
-from operators.pgcopy import row
+from operators.pgcopy import Encoder
+
+
+@cache
+def _encoder(columns: tuple[tuple[str, str], ...]) -> Encoder:
+    return Encoder([kind for _, kind in columns])
 
 
 class Merge(Enum):
@@ -43,7 +49,7 @@ class Table(msgspec.Struct, frozen=True):
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """A row in COPY order as a binary tuple."""
-        return row([kind for _, kind in self.columns], values)
+        return _encoder(self.columns)(values)
 
 
 def _columns(text: str) -> tuple[tuple[str, str], ...]:
@@ -185,7 +191,8 @@ METRIC_ROLLUPS = Table(
     "metric_rollups",
     _columns(
         "series_id bigint, level int, time timestamptz, input int, partition int, n bigint, sum float8, min float8,"
-        "max float8, sum_squares float8, first float8, last float8, sketch bytea"
+        "max float8, sum_squares float8, first float8, last float8, first_at timestamptz,"
+        "last_at timestamptz, sketch bytea"
     ),
     ("series_id", "level", "time", "input", "partition"),
     Merge.REPLACE,

@@ -68,14 +68,14 @@ _BY_WORD: dict[str, tuple[tuple[tuple[str, ...], PatternClass], ...]] = {
     "resource": ((("cpu", "memory"), PatternClass.CPU_MEMORY_USAGE_TREND),),
     "metric": (
         (("cpu", "memory", "load_average"), PatternClass.CPU_MEMORY_USAGE_TREND),
+        (("lead_time", "velocity", "commit", "deploy"), PatternClass.DEVELOPMENT_VELOCITY_TREND),
+        (("review", "handover"), PatternClass.COLLABORATION_EFFECTIVENESS),
+        (("queue", "wait", "backlog"), PatternClass.BOTTLENECK_IDENTIFICATION),
+        (("latency", "response", "duration", "elapsed", "_ms$"), PatternClass.RESPONSE_TIME_DEGRADATION),
         (
             ("throughput", "request", "qps", "rps", "bytes", "per_second"),
             PatternClass.THROUGHPUT_OPTIMIZATION_OPPORTUNITY,
         ),
-        (("lead_time", "velocity", "commit", "deploy"), PatternClass.DEVELOPMENT_VELOCITY_TREND),
-        (("review", "handover"), PatternClass.COLLABORATION_EFFECTIVENESS),
-        (("queue", "wait", "backlog"), PatternClass.BOTTLENECK_IDENTIFICATION),
-        (("latency", "response", "duration", "elapsed", "_ms"), PatternClass.RESPONSE_TIME_DEGRADATION),
         (("complexity",), PatternClass.COMPLEXITY_GROWTH_TREND),
         (("coverage", "debt"), PatternClass.TECHNICAL_DEBT_ACCUMULATION),
     ),
@@ -106,7 +106,7 @@ def classify(kind: str, measure: str, detector: str) -> tuple[Category, PatternC
     """
     if kind not in _OTHERWISE:
         raise ValueError(f"unknown kind of series: {kind!r}")
-    words = measure.lower()
+    words = measure.lower() + "$"  # the end is a word too: "_ms$"
     for group in ("any", kind):
         for parts, pattern_class in _BY_WORD.get(group, ()):
             if any(part in words for part in parts):

@@ -44,8 +44,8 @@ def name(incident: Incident, subject: Subject) -> str:
     peak = number(incident.peak_value)
     if "rule" in incident.evidence:
         if "rate" in incident.evidence:
-            tail = f" fails too often: {_share(incident.peak_value)} of runs (limit {_share(incident.high)})"
-            return _fit(f"{subject.entity}", tail)
+            rate = _share(float(incident.evidence["rate"]))
+            return _fit(subject.entity, f" fails too often: {rate} of runs (limit {_share(incident.high)})")
         tail = f" above {number(incident.high)}{unit} (peak {peak}{unit})"
     else:
         verb = "spiked to" if incident.direction == "up" else "dropped to"
@@ -58,9 +58,10 @@ def explanation(incident: Incident, subject: Subject) -> str:
     evidence = incident.evidence
     unit = _unit(incident)
     if "rate" in evidence:
+        rate, bound = _share(float(evidence["rate"])), _share(float(evidence["lower_bound"]))
         what = (
             f"{evidence['failures']} of the last {evidence['outcomes']} runs of {subject.entity} failed"
-            f" ({_share(incident.peak_value)}; with 95 % certainty at least {_share(float(evidence['lower_bound']))},"
+            f" ({rate}; with 95 % certainty at least {bound},"
             f" the limit of {evidence['rule']} is {_share(incident.high)})"
         )
     elif "rule" in evidence:

@@ -45,6 +45,9 @@ RELIABLE: KafkaConfig = {"enable.idempotence": True, "acks": "all", "message.tim
 DEAD_LETTER_BYTES = 16 * 1024 * 1024
 """`max.message.bytes` of a `.dlq` topic: a dead letter is the record and a few headers, and so a little larger."""
 
+POLL_EVERY = 100
+"""Acknowledgements are taken in once per so many records."""
+
 _TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 # librdkafka's own error codes have names with an underscore; they are public all the same.
 _NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001
@@ -155,7 +158,9 @@ class KafkaWriter:
         self._extra = kafka_config
         self._stop = stop
         self._open: dict[int, _Record] = {}
+        self._alone: set[int] = set()
         self._next = 0
+        self._acknowledged = 0
         self._failed: list[tuple[int, KafkaError]] = []
         self._down = False
         self._said = False
@@ -165,6 +170,11 @@ class KafkaWriter:
     def pending(self) -> int:
         """Records that no broker has acknowledged yet."""
         return len(self._open)
+
+    @property
+    def acknowledged(self) -> int:
+        """Records that the brokers have acknowledged."""
+        return self._acknowledged
 
     def dead_letter(
         self,
@@ -221,8 +231,8 @@ class KafkaWriter:
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._open:
             left = 0.1 if deadline is None else min(0.1, max(0.0, deadline - time.monotonic()))
-            self._producer.flush(left)
-            self._serve(0)
+            if not self._producer.flush(left):
+                self._serve(0.01 if self._failed else 0)
             if self._open:
                 self._give_up_if(deadline is not None and time.monotonic() >= deadline)
 
@@ -246,6 +256,8 @@ class KafkaWriter:
         self._next += 1
         self._open[number] = record
         self._produce(number)
+        if number % POLL_EVERY == 0:
+            self._serve(0)
 
     def _produce(self, number: int) -> None:
         """Hand a record to librdkafka; a full queue is waited for, which is the back-pressure."""
@@ -283,7 +295,9 @@ class KafkaWriter:
         if error is not None:
             self._failed.append((number, error))
             return
-        self._open.pop(number, None)
+        self._alone.discard(number)
+        if self._open.pop(number, None) is not None:
+            self._acknowledged += 1
         self._down = False
         if self._said:
             self._said = False
@@ -302,15 +316,30 @@ class KafkaWriter:
             for number in list(self._open):
                 self._produce(number)
             return
-        for number, error in failed:
+        while failed:
+            number, error = failed.pop(0)
             if number in self._open:
-                self._repair(number, error)
+                try:
+                    self._repair(number, error)
+                except KafkaWriteError:
+                    self._failed += failed
+                    raise
 
     def _repair(self, number: int, error: KafkaError) -> None:
         record = self._open[number]
         if error.code() in _NO_TOPIC:
+            self._failed.append((number, error))
             if ensure_topics(self._brokers, [record.topic], 1, self._extra):
                 log.info("topic %s was created", record.topic)
+            self._failed.pop()
+            # The producer remembers that there was no such topic until it asks again.
+            self._producer.list_topics(record.topic, timeout=5)
+        elif error.code() == _TOO_LARGE and number not in self._alone:
+            # A whole batch is refused for its size; which record is too large shows when each is sent alone.
+            self._alone.add(number)
+            self._produce(number)
+            self._producer.flush(5)
+            return
         elif error.code() == _TOO_LARGE and record.value is not None:
             size = str(len(record.value)).encode()
             log.warning(

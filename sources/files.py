@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -44,7 +43,7 @@ def topic_of(path: str) -> str:
     >>> topic_of("-")
     'file:-'
     """
-    return "file:-" if path == STDIN else f"file:{Path(path).absolute()}"
+    return "file:-" if path == STDIN else f"file:{os.path.abspath(path)}"
 
 
 def open_input(path: str) -> BinaryIO:

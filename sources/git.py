@@ -40,6 +40,10 @@ _NEUTRAL = ("-c", "log.showRoot=true", "-c", "log.showSignature=false")
 """What the user's own configuration could change in the output."""
 
 
+_LACKING = ("unable to read", "bad object", "missing")
+"""What git says of an object that the repository should have, and has not."""
+
+
 class GitError(RuntimeError):
     """The repository cannot be read; the message is one line."""
 
@@ -177,7 +181,7 @@ class GitHistory:
                 return position
             position = replace(position, target=None, done=0, since=position.time)
         elif position.heads and self._resolve(position.heads[-1]) is None:
-            self._warn_once(f"{self.repo}: the last commit read is gone (rebased?): going on by time")
+            self._warn_once("gone", f"{self.repo}: the last commit read is gone (rebased?): going on by time")
             position = replace(position, since=position.time)
         head = self._resolve("HEAD")
         if head is None or head in position.heads:
@@ -194,7 +198,9 @@ class GitHistory:
         ).split()
         edge = self._shallow_edge()
         if edge:
-            self._warn_once(f"{self.repo} is a shallow clone: {len(edge)} commits at its edge are left out")
+            self._warn_once(
+                "shallow", f"{self.repo} is a shallow clone: {len(edge)} commits at its edge are left out"
+            )
         found = [
             (sha.decode(), int(epoch))
             for epoch, sha in zip(listed[::2], listed[1::2], strict=True)
@@ -205,11 +211,23 @@ class GitHistory:
         return found[-self._newest :] if self._newest is not None and first_reading else found
 
     def _measure(self, shas: Sequence[str]) -> list[Commit]:
-        output = self._git(
-            "log", "--stdin", "--no-walk=unsorted", "-z", "--numstat", "-M", "-O/dev/null", "--no-ext-diff",
-            "--no-textconv", "--ignore-submodules=all", "--no-color", "--no-notes", _FORMAT,
-            given="\n".join(shas).encode(),
-        )  # fmt: skip
+        try:
+            output = self._git(
+                "log", "--stdin", "--no-walk=unsorted", "-z", "--numstat", "-M", "-O/dev/null", "--no-ext-diff",
+                "--no-textconv", "--ignore-submodules=all", "--no-color", "--no-notes", _FORMAT,
+                given="\n".join(shas).encode(),
+            )  # fmt: skip
+        except GitError as error:
+            if not any(words in str(error) for words in _LACKING):
+                raise
+            if len(shas) == 1:
+                self._warn_once(
+                    "lacking",
+                    f"commits are left out whose files are missing, such as {shas[0][:12]}: {error}",
+                )
+                return []
+            half = len(shas) // 2
+            return self._measure(shas[:half]) + self._measure(shas[half:])
         return parse_log(output)
 
     def _shallow_edge(self) -> frozenset[str]:
@@ -229,9 +247,9 @@ class GitHistory:
     def _git(self, *arguments: str, given: bytes | None = None) -> bytes:
         return run_git(self.repo, *arguments, given=given)
 
-    def _warn_once(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+    def _warn_once(self, kind: str, text: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
             self._warn(text)
 
     def _save(self, position: Position) -> None:

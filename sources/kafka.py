@@ -16,7 +16,7 @@ from typing import Literal
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from operators.records import Batch, Mark
+from operators.records import Batch, Mark, key_of
 from sources.kafka_records import (
     OUT_OF_RANGE,
     PARTITION_EOF,
@@ -260,7 +260,7 @@ class KafkaPartition(StatefulSourcePartition[Item, bytes]):
                 topic, partition = place
                 self._active.add(place)
                 self._at_end.discard(place)
-                items.append((f"{topic}/{partition}", to_batch(topic, partition, records, ingested_us)))
+                items.append((key_of(topic, partition), to_batch(topic, partition, records, ingested_us)))
         for place, offset in ends.items():
             self._positions[place] = max(self._positions[place], min(offset, self._ends.get(place, offset)))
             self._at_end.add(place)
@@ -347,4 +347,4 @@ def _ignore_commit(error: KafkaError | None, partitions: list[TopicPartition]) -
 def _mark(place: Place, mark: Mark) -> Item:
     topic, partition = place
     now_us = time.time_ns() // 1000
-    return f"{topic}/{partition}", Batch(topic, partition, [], (), now_us, mark=mark)
+    return key_of(topic, partition), Batch(topic, partition, [], (), now_us, mark=mark)

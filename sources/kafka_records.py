@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -17,6 +18,9 @@ Place = tuple[str, int]
 """Topic and partition number."""
 
 SNAPSHOT_VERSION = 1
+
+UNREADABLE_HEADERS: Headers = [("hindsight.headers", b"unreadable: a header name is not UTF-8")]
+"""Stands for headers that the client library cannot decode, so that one record cannot stop the reading."""
 
 DEFAULTS: KafkaConfig = {
     "client.id": "hindsight",
@@ -52,6 +56,8 @@ ACCESS_REFUSED = frozenset(
 
 class KafkaSourceError(Exception):
     """Reading cannot go on; the message says what to do, in one line."""
+
+    one_line = True
 
 
 class OffsetOutOfRange(KafkaSourceError):
@@ -155,13 +161,25 @@ def split(messages: list[Message]) -> dict[Place, list[Message]]:
     return groups
 
 
+def _all_headers(messages: list[Message]) -> list[Headers | None]:
+    """The headers of each message; a list of one that says so where a name is not UTF-8."""
+    found: list[Headers | None] = []
+    while len(found) < len(messages):
+        try:
+            found.extend(map(_headers, islice(messages, len(found), None)))
+        except SystemError:
+            # What the client raises for such a name. To ask this message again would crash the interpreter.
+            found.append(UNREADABLE_HEADERS)
+    return found
+
+
 def to_batch(topic: str, partition: int, messages: list[Message], ingested_us: int) -> Batch:
     """One partition's messages (in order, none an error) as a batch; their offsets rise but may have gaps."""
     first, last = _offset(messages[0]), _offset(messages[-1])
     offsets: Sequence[int] = range(first, last + 1)
     if len(offsets) != len(messages):
         offsets = list(map(_offset, messages))
-    found = list(map(_headers, messages))
+    found = _all_headers(messages)
     headers = {i: each for i, each in enumerate(found) if each} if any(found) else {}
 
     def origin(i: int) -> tuple[bytes | None, Headers]:

@@ -1,8 +1,9 @@
 """Fixtures every test may use: one database server a session, and a fresh migrated database a test."""
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -30,44 +31,48 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url()
 
 
-@pytest.fixture(scope="session")
-def new_database(database_url: str) -> Iterator[Callable[[str], str]]:
-    """Make a database as a copy of a template (``template0`` = empty) and return its URL; all go at the end."""
-    made: list[sql.Identifier] = []
-
-    def make(template: str) -> str:
-        name = f"hindsight_test_{os.getpid()}_{next(_numbers)}"
-        made.append(sql.Identifier(name))
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(made[-1], sql.Identifier(template))
-            )
-        return with_database(database_url, name)
-
-    yield make
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        for name in reversed(made):
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+@contextlib.contextmanager
+def temporary_database(server: str, template: str) -> Iterator[str]:
+    """A copy of a template (``template0`` = empty) for the length of a block; gives its URL."""
+    name = f"hindsight_test_{os.getpid()}_{next(_numbers)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(create)
+    try:
+        yield with_database(server, name)
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(drop)
 
 
 @pytest.fixture(scope="session")
-def migrated_template(new_database: Callable[[str], str]) -> str:
+def migrated_template(database_url: str) -> Iterator[str]:
     """Name of a migrated database that nobody is connected to."""
-    url = new_database("template0")
-    migrate(url)
-    return str(conninfo_to_dict(url)["dbname"])
+    with temporary_database(database_url, "template0") as url:
+        migrate(url)
+        yield str(conninfo_to_dict(url)["dbname"])
 
 
 @pytest.fixture
-def database(new_database: Callable[[str], str], migrated_template: str) -> str:
+def database(database_url: str, migrated_template: str) -> Iterator[str]:
     """URL of a fresh migrated database."""
-    return new_database(migrated_template)
+    with temporary_database(database_url, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(database_url: str, migrated_template: str) -> Iterator[str]:
+    """URL of a migrated database that the tests of a module share."""
+    with temporary_database(database_url, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
-def empty_database(new_database: Callable[[str], str]) -> str:
+def empty_database(database_url: str) -> Iterator[str]:
     """URL of a fresh database without any table."""
-    return new_database("template0")
+    with temporary_database(database_url, "template0") as url:
+        yield url
 
 
 def with_database(url: str, name: str) -> str:

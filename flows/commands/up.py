@@ -9,7 +9,7 @@ import click
 
 @click.command("up")
 @click.option(
-    "--demo", is_flag=True, help="Two minutes with a real CPU load of 15 s in it, then a summary and the end."
+    "--demo", is_flag=True, help="Two minutes with a real CPU load of 15 s in them, then a summary."
 )
 @click.option(
     "--data-dir",

@@ -10,12 +10,12 @@ Three scores, each in units of a deviation, weigh a value before the model learn
   of their tail on that side where that is greater.
 
 The score is the signed **median of the three**: two must agree on direction and size, so what fools only one of them
-(a heavy tail, a ramp, a new level) stays silent. A series whose values spread by ratio rather than difference
+(a tail, a ramp, the way back from a spike) stays silent. A series whose values spread by ratio rather than difference
 (durations: most take half an hour, some five) is judged as asinh(value / unit): linear near zero, logarithmic far off.
 
 Learning is winsorised: a value moves the model no further than `LEARN_LIMIT` deviations, so a spike does not hide the
 next; `ACCEPT_AFTER` outliers in a row on one side are a new level, and taken as such. A series that alarms often must
-alarm harder (`HABIT`): one that is all spikes falls nearly silent, one spike in 300 values costs nothing.
+alarm harder (`HABIT_FREE`): one that is full of spikes tells a few in 1000 values, one spike in 350 is told each time.
 
 It does not work well on a series with strong seasons and few values a day (the daily peak is a spike to it), nor on
 slow drifts, nor for the first `WARM_UP` values.
@@ -71,7 +71,10 @@ HABIT_MEMORY = 500.0
 """Values after which an alarm weighs 1/e of what it did in the series' habit of alarming."""
 
 HABIT_FREE = 1.5
-"""Habit that costs nothing: about 3 alarms in 1000 values. Each alarm beyond raises the threshold by its base value."""
+"""Habit that costs nothing: about 3 alarms in 1000 values."""
+
+HABIT_RAISE = 4.0
+"""Factor by which each alarm beyond that raises the threshold."""
 
 REVIEW = 64
 """Values between two looks at whether the series spreads by ratio."""
@@ -302,7 +305,7 @@ def _weigh(
     by_mean, by_forecast, by_robust = off / mean_scale, error / error_scale, far / robust_scale
 
     habit = state.habit * math.exp((state.habit_seen - state.seen) / HABIT_MEMORY)
-    raised = 1.0 + max(0.0, habit - HABIT_FREE)
+    raised = HABIT_RAISE ** max(0.0, habit - HABIT_FREE)
     score, middle, scale = sorted(
         [
             (by_mean, place - off, mean_scale),

@@ -16,9 +16,16 @@ Notice = Callable[[Partition], None]
 class PartitionLogic(StatefulBatchLogic[Batch, Output, bytes]):
     """One partition's logic. It has its partition from the snapshot, or else from its first batch."""
 
-    def __init__(self, config: PartitionConfig, snapshot: bytes | None, notice: Notice) -> None:
+    def __init__(
+        self,
+        config: PartitionConfig,
+        snapshot: bytes | None,
+        notice: Notice,
+        on_snapshot: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._notice = notice
+        self._on_snapshot = on_snapshot
         self._partition: Partition | None = None
         if snapshot is not None:
             self._partition = Partition.resume(snapshot, config)
@@ -35,6 +42,7 @@ class PartitionLogic(StatefulBatchLogic[Batch, Output, bytes]):
         """The partition's state."""
         if self._partition is None:
             raise RuntimeError("a snapshot was asked for before the first batch")
+        self._on_snapshot()
         return self._partition.snapshot()
 
 

@@ -19,7 +19,7 @@ USER = "hindsight"
 _OURS = {"server.json", "cluster", "cluster.new", "password", "lock"}
 _LOG_LIMIT = 10 * 1024 * 1024
 _START_LINE, _STATUS_LINE = 2, 7  # of postmaster.pid, counted from 0
-_TELLING = re.compile(r"FATAL|PANIC|could not|cannot|denied")
+_TELLING = re.compile(r"FATAL|PANIC|could not|cannot|denied|invalid")
 
 
 class EmbeddedError(RuntimeError):
@@ -41,7 +41,8 @@ class Owner:
     def is_alive(self) -> bool:
         """Whether it still runs."""
         try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.started) < 2.0)
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.started) < 2.0 and not ended(process)
         except psutil.Error:
             return False
 

@@ -100,7 +100,7 @@ def change_account(way: str, uid: int, gid: int) -> None:
     if way == "namespace":
         _hide_root()
     else:
-        _become(uid, gid, {"search": _CAP_DAC_READ_SEARCH, "override": _CAP_DAC_OVERRIDE}.get(way))
+        _become(uid, gid, {"plain": None, "search": _CAP_DAC_READ_SEARCH, "override": _CAP_DAC_OVERRIDE}[way])
 
 
 def die_with(parent: int) -> None:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
             if not os.access(path, mode):
                 raise PermissionError(f"{path}: permission denied")
         os.execv(arguments[1], list(arguments[1:]))
-    except OSError as error:
+    except (OSError, AttributeError) as error:  # the latter: a C library without the call, as on macOS
         print(f"cannot run PostgreSQL ({spec.get('way') or 'same account'}): {error}", file=sys.stderr)
     return CANNOT_LAUNCH
 

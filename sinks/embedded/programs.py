@@ -85,7 +85,7 @@ def settle_account(folder: DataFolder, timeout: float) -> tuple[Account, int]:
         refusals.append(one_line(done.stderr or done.stdout))
         if done.returncode != CANNOT_LAUNCH:
             break
-    raise EmbeddedError(f"cannot run PostgreSQL on {folder.path}: {'; '.join(refusals)}")
+    raise EmbeddedError(f"cannot run PostgreSQL on {folder.path}: {'; '.join(dict.fromkeys(refusals))}")
 
 
 def initialise(folder: DataFolder, account: Account, major: int, timeout: float) -> None:

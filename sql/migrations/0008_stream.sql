@@ -99,6 +99,8 @@ CREATE TABLE metric_rollups (
     sum_squares double precision NOT NULL,
     first double precision NOT NULL,
     last double precision NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
     sketch bytea,
     PRIMARY KEY (series_id, level, "time", input, partition)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
@@ -117,4 +119,6 @@ COMMENT ON COLUMN metric_rollups.max IS 'The greatest.';
 COMMENT ON COLUMN metric_rollups.sum_squares IS 'Sum of their squares.';
 COMMENT ON COLUMN metric_rollups.first IS 'The first by time.';
 COMMENT ON COLUMN metric_rollups.last IS 'The last by time.';
+COMMENT ON COLUMN metric_rollups.first_at IS 'Event time of the first value: orders the partitions'' partial rows.';
+COMMENT ON COLUMN metric_rollups.last_at IS 'Event time of the last value.';
 COMMENT ON COLUMN metric_rollups.sketch IS 'Mergeable quantile sketch of the values; null = not kept at this level.';

@@ -36,8 +36,8 @@ FROM (
             min(r.min) AS min,
             max(r.max) AS max,
             sum(held(r.sum_squares) ORDER BY r.partition) AS sum_squares,
-            (array_agg(r.first ORDER BY r.partition))[1] AS first,
-            (array_agg(r.last ORDER BY r.partition DESC))[1] AS last
+            (array_agg(r.first ORDER BY r.first_at, r.partition))[1] AS first,
+            (array_agg(r.last ORDER BY r.last_at DESC, r.partition DESC))[1] AS last
         FROM metric_rollups AS r JOIN series AS s USING (series_id)
         WHERE r.level = 10
         GROUP BY s.entity, s.measure, r."time", r.input
@@ -59,8 +59,8 @@ FROM (
             min(r.min) AS min,
             max(r.max) AS max,
             sum(held(r.sum_squares) ORDER BY r.partition) AS sum_squares,
-            (array_agg(r.first ORDER BY r.partition))[1] AS first,
-            (array_agg(r.last ORDER BY r.partition DESC))[1] AS last
+            (array_agg(r.first ORDER BY r.first_at, r.partition))[1] AS first,
+            (array_agg(r.last ORDER BY r.last_at DESC, r.partition DESC))[1] AS last
         FROM metric_rollups AS r JOIN series AS s USING (series_id)
         WHERE r.level = 60
         GROUP BY s.entity, s.measure, r."time", r.input
@@ -82,8 +82,8 @@ FROM (
             min(r.min) AS min,
             max(r.max) AS max,
             sum(held(r.sum_squares) ORDER BY r.partition) AS sum_squares,
-            (array_agg(r.first ORDER BY r.partition))[1] AS first,
-            (array_agg(r.last ORDER BY r.partition DESC))[1] AS last
+            (array_agg(r.first ORDER BY r.first_at, r.partition))[1] AS first,
+            (array_agg(r.last ORDER BY r.last_at DESC, r.partition DESC))[1] AS last
         FROM metric_rollups AS r JOIN series AS s USING (series_id)
         WHERE r.level = 300
         GROUP BY s.entity, s.measure, r."time", r.input

@@ -53,7 +53,7 @@ def test_screen_has_every_figure() -> None:
         "12.5 events/s", "read 1,400", "applied 1,390", "late 2", "dead letters 5", "duplicates 3", "series 74",
         "open panes 13", "rows written 1,390", "queue 2/8", "event→row 100 ms/4.0 s", "event→pattern 800 ms/800 ms",
         "host.jsonl", "watermark   1.5 s ago", "git.jsonl", "watermark    1d1h ago", "patterns found: 1", "high_cpu_usage",
-        "confidence 0.93", "web-1 cpu_usage", "97.2 % is above 80 % for 20 s.",
+        "(0.93) high_cpu_usage in web-1 cpu_usage", "97.2 % is above 80 % for 20 s.",
     ):  # fmt: skip
         assert piece in text, piece
 
@@ -79,11 +79,14 @@ def test_fits_whatever_comes(width: int, height: int) -> None:
 
 def test_patterns_newest_first_and_updated_in_place() -> None:
     live = filled()
-    live.record_pattern(Found(pattern_id="p2", pattern_name="spike", severity="medium"))
-    live.record_pattern(replace(Found(), is_active=False, explanation="It is over."))
+    newer = Found(pattern_id="p2", pattern_name="spike", severity="medium", opened_us=int((NOW - 1) * 1e6))
+    live.record_pattern(newer)
+    live.record_pattern(Found(pattern_id="p0", pattern_name="of_last_year", opened_us=1, latency_s=None))
+    live.record_pattern(replace(Found(), is_active=False, latency_s=None, explanation="It is over."))
     snapshot = live.snapshot()
-    assert [pattern.pattern_id for pattern in snapshot.patterns] == ["p2", "p1"]
-    assert snapshot.patterns_found == 2
+    assert [pattern.pattern_id for pattern in snapshot.patterns] == ["p2", "p1", "p0"]
+    assert snapshot.patterns_found == 3
+    assert [pattern.latency_s for pattern in snapshot.patterns] == [0.8, 0.8, None]
     text = screen(snapshot)
     assert text.index("spike") < text.index("high_cpu_usage")
     assert "○ high" in text and "● medium" in text and "It is over." in text
@@ -201,7 +204,15 @@ def test_a_terminal_that_goes_away_ends_the_view_quietly(capsys: pytest.CaptureF
 def test_summary_has_a_line_for_each_pattern() -> None:
     console = Console(record=True, width=160, file=io.StringIO())
     console.print(summary_table(filled().snapshot().patterns))
-    assert "high_cpu_usage (0.93) web-1 cpu_usage: 97.2 % is above 80 % for 20 s." in console.export_text()
+    for number in range(3):
+        live = filled()
+        live.record_pattern(Found(pattern_id=f"long{number}", pattern_name="a very long name " * 20))
+    console.print(summary_table(live.snapshot().patterns))
+    lines = console.export_text().splitlines()
+    assert len(lines) == 2 + 1 and max(map(cell_len, lines)) <= 160
+    assert any(
+        "high" in line and "0.93" in line and "high_cpu_usage in web-1 cpu_usage" in line for line in lines
+    )
 
 
 def test_redact_keeps_what_is_no_secret() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from operators.events import CodeMeasured, decode, route
 from sources import git
 from sources.git import GitError, GitHistory, codebase_id, parse_log, remote_name
 
@@ -112,12 +113,28 @@ def test_events_are_the_contract(repo: Repo) -> None:
 
 
 def test_events_decode_by_the_contracts_types(repo: Repo) -> None:
-    events_module = pytest.importorskip("operators.events")
-    repo.commit({"a.py": "1\n"})
-    types = {name for name in dir(events_module) if "Code" in name}
-    assert types, "the contract's code event has a type"
-    for event in read(GitHistory(repo.path)):
-        assert 1 <= len(event["id"]) <= 255
+    sha = repo.commit({"a.py": "1\n"})
+    decoded = [decode(json.dumps(event).encode()) for event in read(GitHistory(repo.path))]
+    assert {type(event) for event in decoded} == {CodeMeasured}
+    assert [
+        (event.data.metric_type, event.data.path) for event in decoded if isinstance(event, CodeMeasured)
+    ] == [
+        ("lines_added", None),
+        ("lines_deleted", None),
+        ("files_changed", None),
+        ("lines_changed", "a.py"),
+    ]
+    assert route(decoded[0]).key == "shop" and sha in decoded[0].id
+
+
+def test_a_commit_whose_files_are_missing_is_left_out(repo: Repo) -> None:
+    shas = [repo.commit({"a": f"{number}\n" * 10}) for number in range(5)]
+    blob = repo.run("rev-parse", f"{shas[2]}:a")
+    (repo.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    said: list[str] = []
+    # The blob is one side of two commits' differences.
+    assert commits(read(GitHistory(repo.path, on_warning=said.append))) == [shas[0], shas[1], shas[4]]
+    assert len(said) == 1 and "left out" in said[0]
 
 
 def test_binary_rename_mode_and_empty_commits(repo: Repo) -> None:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -32,14 +33,21 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependenci
 CLUSTER_ID = "aGluZHNpZ2h0LXRlc3RzAA"
 """Any 16 bytes in URL-safe base64: the identity that the storage directory is formatted with."""
 
+USER, PASSWORD = "tester", "a-password-of-tests"
+"""The one login of `login_brokers`."""
+
 SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},LOGIN://127.0.0.1:{login_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},LOGIN://127.0.0.1:{login_port}
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.login.sasl.enabled.mechanisms=PLAIN
+listener.name.login.plain.sasl.jaas.config=\
+  org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={log_dir}
 num.partitions=1
 auto.create.topics.enable=false
@@ -62,6 +70,8 @@ message.max.bytes=2097152
 """
 
 _PR_SET_PDEATHSIG = 1
+# The kernel's "parent" is the thread that forked: one that lives as long as this process.
+_spawner = ThreadPoolExecutor(1, thread_name_prefix="kafka-server")
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _silent = logging.getLogger("tests.kafka_server.librdkafka")
 _silent.addHandler(logging.NullHandler())
@@ -151,12 +161,17 @@ class KafkaServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._heap_mb = heap_mb
         self._process: subprocess.Popen[bytes] | None = None
-        self.port, self._controller_port = free_ports(2)
+        self.port, self._login_port, self._controller_port = free_ports(3)
 
     @property
     def brokers(self) -> str:
         """The bootstrap address, `127.0.0.1:PORT`."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def login_brokers(self) -> str:
+        """The address of the listener that wants a login (SASL PLAIN): `USER` and `PASSWORD`."""
+        return f"127.0.0.1:{self._login_port}"
 
     @property
     def pid(self) -> int | None:
@@ -175,7 +190,12 @@ class KafkaServer:
         properties = self._directory / "server.properties"
         if not properties.exists():
             text = SERVER_PROPERTIES.format(
-                port=self.port, controller_port=self._controller_port, log_dir=self._directory / "log"
+                port=self.port,
+                login_port=self._login_port,
+                controller_port=self._controller_port,
+                log_dir=self._directory / "log",
+                user=USER,
+                password=PASSWORD,
             )
             properties.write_text(text)
             arguments = ["format", "-t", CLUSTER_ID, "-c", str(properties)]
@@ -185,14 +205,15 @@ class KafkaServer:
                 properties.unlink()
                 raise KafkaServerError("the storage could not be formatted:\n" + (done.stdout + done.stderr))
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = _spawner.submit(
+                subprocess.Popen[bytes],
                 self._java("kafka.Kafka", str(properties), heap_mb=self._heap_mb),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, no Python locks
-            )
+                preexec_fn=_die_with_parent,
+            ).result()
         self._wait_ready(time.monotonic() + timeout)
 
     def _java(self, main: str, *arguments: str, heap_mb: int) -> list[str]:

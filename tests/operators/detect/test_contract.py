@@ -1,0 +1,96 @@
+import msgspec
+import pytest
+
+from operators.detect import spike, threshold
+from operators.detect.verdict import Verdict
+from tests.operators.detect.contract import Track, check_detector
+
+CPU = threshold.rule_for("cpu_usage")
+FAILED = threshold.rule_for("failed")
+SPIKE = spike.SpikeConfig()
+
+TRACKS = [
+    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 600),
+    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 600),
+    Track("limit", threshold.ThresholdState, lambda state, _, value: threshold.judge(state, CPU, value), 40),
+    Track(
+        "rate",
+        threshold.RateState,
+        lambda state, time, value: threshold.judge_rate(state, FAILED, time, 1, int(value)),
+        700,
+        outcomes=True,
+    ),
+]
+
+
+@pytest.mark.parametrize("track", TRACKS, ids=lambda track: track.name)
+def test_detector_keeps_the_contract(track):
+    check_detector(track)
+
+
+class Count(msgspec.Struct, rename={"seen": "n", "ring": "r"}):
+    seen: int = 0
+    ring: list[float] = []
+
+
+OUTSIDE = iter(range(10**9))
+
+
+def verdict(score):
+    return Verdict(score, 1.0, 0.0, 0.0, 0.0, "up", 0.9, score >= 1.0, {})
+
+
+def remembers_outside(state, time, value):
+    return verdict(float(next(OUTSIDE)))
+
+
+def forgets_on_resume(state, time, value):
+    state.ring = Seen(state.ring)
+    state.ring.times += 1
+    return verdict(float(state.ring.times))
+
+
+class Seen(list):
+    def __init__(self, before):
+        super().__init__(before)
+        self.times = getattr(before, "times", 0)
+
+
+def grows(state, time, value):
+    state.ring.append(0.5)
+
+
+def too_sure(state, time, value):
+    return msgspec.structs.replace(verdict(2.0), confidence=1.2)
+
+
+def speaks_below_its_threshold(state, time, value):
+    return msgspec.structs.replace(verdict(0.5), abnormal=True)
+
+
+def says_infinity(state, time, value):
+    return verdict(float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("judge", "complaint"),
+    [
+        (remembers_outside, "not deterministic"),
+        (forgets_on_resume, "resumed at"),
+        (grows, "state of [0-9]+ bytes"),
+        (too_sure, "on steady"),
+        (speaks_below_its_threshold, "abnormal=True"),
+        (says_infinity, "score=inf"),
+    ],
+)
+def test_the_check_finds_a_detector_that_breaks_it(judge, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_detector(Track("broken", Count, judge, 60))
+
+
+def test_the_check_finds_long_names():
+    class Wordy(msgspec.Struct):
+        observations: int = 0
+
+    with pytest.raises(AssertionError, match="long field names"):
+        check_detector(Track("broken", Wordy, lambda *_: None, 100))
