@@ -20,6 +20,7 @@ import click
 from rich.console import Console
 
 from flows.collectors import Collectors
+from flows.databases import embedded_folder
 from flows.demo import LOAD_AFTER_SECONDS, LOAD_SECONDS, CpuLoad
 from flows.live import LiveStats
 from flows.settings import Settings
@@ -125,7 +126,7 @@ def _database(plan: Plan, ends: contextlib.ExitStack) -> str:
     if plan.database_url is not None:
         migrate(plan.database_url)
         return plan.database_url
-    folder = plan.settings.data_dir / "postgres"
+    folder = embedded_folder(plan.settings)
     if not (folder / "cluster").exists():
         click.echo(f"making a database in {folder} …", err=True)
     server = EmbeddedPostgres(folder)
@@ -256,7 +257,7 @@ def _summary(
 def _next_steps(plan: Plan, url: str) -> str:
     if plan.database_url is not None:
         return f"Where to look next:\n  hindsight status --database-url {redact(url)}\n  psql {redact(url)}"
-    folder = plan.settings.data_dir / "postgres"
+    folder = embedded_folder(plan.settings)
     query = "SELECT opened_at, severity, explanation FROM detected_patterns ORDER BY opened_at DESC"
     return (
         f"Where to look next (the database is {folder}, at {redact(url)} while it runs):\n"

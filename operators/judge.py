@@ -144,10 +144,9 @@ class Judge:
             return
         slot.incidents[detector] = incident
         self._open[id(slot)] = slot
-        if change is None:
-            return
-        if change.kind == "observed":
-            self._dirty[id(slot)] = slot
+        if change is None or change.kind == "observed":
+            if incident.active:
+                self._dirty[id(slot)] = slot
             return
         if change.kind == "opened" and not incident.reopened:
             self.state.counts.patterns += 1

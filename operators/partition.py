@@ -173,7 +173,8 @@ class Partition:
                 seconds = event.time.timestamp()
                 us = int(seconds * 1e6 + 0.5) if seconds > 0 else micros(event.time)
                 if us > horizon:
-                    raise Rejected("time_in_future", f"{(us - batch.ingested_us) / 1e6:.0f} s ahead of the clock")
+                    ahead = config.future_us // SECOND
+                    raise Rejected("time_in_future", f"{event.time.isoformat()} is over {ahead} s ahead of the clock")
                 digest = sha1(_SALTED + f"{event.source}\0{event.id}".encode()).digest()
                 event_key = _first8(digest)[0] & ~0xF000 | 0x5000
                 kind = type(event)

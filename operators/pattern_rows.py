@@ -48,7 +48,7 @@ def pattern_rows(found: Found, subject: Subject) -> list[Row]:
         pattern.direction,
         pattern.opened_us,
         pattern.resolved_us,
-        found.event_us,
+        pattern.opened_us,
         found.ingested_us,
         found.decided_us,
         pattern.explanation,

@@ -7,6 +7,7 @@ an error, never a silent skip.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -148,7 +149,7 @@ class KafkaPartition(StatefulSourcePartition[Item, bytes]):
         if self._stopped():
             raise StopIteration
         if not self._start():
-            self._sleep()
+            self._sleep(1)
             return []
         if self._source.exit_at_end and not self._open:
             raise StopIteration
@@ -163,14 +164,11 @@ class KafkaPartition(StatefulSourcePartition[Item, bytes]):
             items += self._finished()
         elif time.monotonic() >= self._next_idle:
             items += self._idle()
-        if len(messages) < self._source.batch_size:
-            self._sleep()
-        else:
-            self._awake = None
+        self._sleep(1 - len(messages) / self._source.batch_size)
         return items
 
     def next_awake(self) -> datetime | None:
-        """At once after a full poll, otherwise a poll interval later, so that idling and trickles stay cheap."""
+        """At once after a full poll, a poll interval after an empty one: idling and trickles stay cheap."""
         return self._awake
 
     def snapshot(self) -> bytes:
@@ -193,8 +191,10 @@ class KafkaPartition(StatefulSourcePartition[Item, bytes]):
     def _stopped(self) -> bool:
         return self._source.stop is not None and self._source.stop()
 
-    def _sleep(self) -> None:
-        self._awake = datetime.now(UTC) + timedelta(seconds=self._source.poll_interval_s)
+    def _sleep(self, share: float) -> None:
+        self._awake = None
+        if share > 0:
+            self._awake = datetime.now(UTC) + timedelta(seconds=share * self._source.poll_interval_s)
 
     def _shut(self) -> None:
         self._watch.close()
@@ -239,8 +239,13 @@ class KafkaPartition(StatefulSourcePartition[Item, bytes]):
                 self._ends[place] = high
                 self._open.add(place)
             starts.append(TopicPartition(topic, partition, start))
-        if starts:
-            self._consumer.incremental_assign(starts)
+        if not starts:
+            return
+        # Without this, librdkafka looks up a topic that is new to it at its next 1 s tick only.
+        with contextlib.suppress(KafkaException):
+            for topic in {each.topic for each in starts}:
+                self._consumer.list_topics(topic, timeout=1)
+        self._consumer.incremental_assign(starts)
 
     def _batches(self, messages: list[Message]) -> list[Item]:
         ends: dict[Place, int] = {}

@@ -14,6 +14,8 @@ WALL_CLOCK = {
     "dead_letters": {"received_at"},
     "stream_counters": {"updated_at"},
     "pipeline_executions": {"created_at"},
+    "task_executions": {"created_at"},
+    "integration_events": {"created_at"},
 }
 """Columns that hold when something was done, not what."""
 WRITTEN = (

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli import prepare
+from flows.databases import chosen_url
 from flows.live import clean
 from flows.view import SEVERITY_STYLES, redact
 from sinks import migrate
@@ -26,7 +27,7 @@ _REFUSED = "rejected_by_database"
 
 @dataclass
 class Counts:
-    """Counts of one input since its beginning; `read` = applied + late + dead_letters + duplicates, or there is a bug."""
+    """Counts of one input since its beginning; `read` = applied + late + dead_letters + duplicates."""
 
     read: int = 0
     applied: int = 0
@@ -73,7 +74,11 @@ class Status:
 
 
 @click.command("status")
-@click.option("--database-url", metavar="URL", help="The database. [ANALYTICS_DATABASE_URL]")
+@click.option(
+    "--database-url",
+    metavar="URL",
+    help="The database. [ANALYTICS_DATABASE_URL; default: the embedded one, if it runs]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 def command(database_url: str | None, as_json: bool) -> None:
     """Show what became of every record: read, applied, late, rejected, redelivered, and the patterns found.
@@ -87,7 +92,7 @@ def command(database_url: str | None, as_json: bool) -> None:
       hindsight status --database-url postgresql://localhost/analytics
       hindsight status --json
     """
-    url = prepare(database_url=database_url).database_url
+    url = chosen_url(prepare(database_url=database_url))
     try:
         status = read_status(url)
     except migrate.DatabaseURLError as error:

@@ -38,8 +38,8 @@ def fill(url: str, difference: int = 0) -> None:
         )
         cursor.executemany(
             "INSERT INTO detected_patterns (id, pattern_name, pattern_type, pattern_category, pattern_data,"
-            " detection_algorithm, confidence_score, significance_score, detected_at, last_observed_at, is_active, entity,"
-            " measure, severity, opened_at, explanation)"
+            " detection_algorithm, confidence_score, significance_score, detected_at, last_observed_at, is_active,"
+            " entity, measure, severity, opened_at, explanation)"
             " VALUES (%s, 'n', 't', 'performance', '{}', 'a', 1, 1, now(), now(), %s, 'e', 'm', %s, now(), 'x')",
             [
                 (uuid4(), True, "high"),

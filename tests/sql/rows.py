@@ -21,7 +21,7 @@ PATTERN = {
 }  # fmt: skip
 ROLLUP = {
     "series_id": 1, "level": 10, "time": T0, "input": 1, "partition": 0, "n": 1, "sum": 1.0, "min": 1.0, "max": 1.0,
-    "sum_squares": 1.0, "first": 1.0, "last": 1.0,
+    "sum_squares": 1.0, "first": 1.0, "last": 1.0, "first_at": T0, "last_at": T0,
 }  # fmt: skip
 
 

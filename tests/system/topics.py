@@ -8,8 +8,8 @@ from tests.generate import Generated
 
 
 def create(brokers: str, topic: str, partitions: int) -> None:
-    futures = AdminClient({"bootstrap.servers": brokers}).create_topics([NewTopic(topic, partitions, 1)])
-    for future in futures.values():
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
         future.result(30)
 
 

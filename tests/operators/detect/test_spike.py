@@ -71,13 +71,13 @@ def test_a_spike_does_not_hide_the_next():
     assert alarms(values) == [80, 83, 90]
 
 
-@pytest.mark.parametrize("size", [40.0, 1e3, 1e9])
+@pytest.mark.parametrize("size", [40.0, 1e3, 1e9, 1e60])
 def test_a_level_shift_is_told_then_accepted(size):
     values = gauss(400)
     values[200:] = [value + size for value in values[200:]]
     found = alarms(values)
     assert found[0] == 200
-    assert found[-1] < 200 + 2 * spike.ACCEPT_AFTER
+    assert found[-1] < 220
     assert feed(values)[1].mean == pytest.approx(50 + size, rel=0.05)
 
 

@@ -1,0 +1,147 @@
+"""kill -9 of the flow, the database and the broker at random moments: the tables end as if nothing had happened."""
+
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sinks.embedded import EmbeddedPostgres
+from sinks.migrate import migrate
+from tests import flow
+from tests.conftest import temporary_database
+from tests.generate import Generated, Generator
+from tests.oracle import Oracle
+from tests.system import topics
+from tests.system.kafka_server import KafkaServer
+from tests.tables import assert_tables, checksums
+
+EVENTS = int(os.environ.get("ANALYTICS_TEST_KILL_EVENTS", "20000"))
+KILLS = int(os.environ.get("ANALYTICS_TEST_KILLS", "4"))
+"""A run with 60000 and 20 is part of a release; so many at each push."""
+OFTEN = {"epoch_seconds": "0.5", "batch_size": "200", "write_queue_batches": "2"}
+"""Small batches and frequent snapshots: more moments at which a kill may hurt."""
+
+
+@pytest.fixture(scope="module")
+def generated() -> Generated:
+    return Generator(seed=11, partitions=3).generate(EVENTS)
+
+
+@pytest.fixture(scope="module")
+def expected(
+    generated: Generated, database_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Checksums of an uninterrupted run that equals the oracle, and where its files are."""
+    folder = tmp_path_factory.mktemp("kill")
+    paths = flow.write_files(generated, folder)
+    with temporary_database(database_url, migrated_template) as url:
+        flow.stream(*flow.inputs(paths), "--database-url", url, "--recovery-dir", folder / "whole", **OFTEN)
+        assert_tables(url, Oracle(generated))
+        yield checksums(url) | {"folder": str(folder)}
+
+
+def killed_until_done(arguments: list[str], seed: int, span: tuple[float, float]) -> int:
+    """Run `stream` and kill it again and again; after `KILLS` kills let it end. Returns the kills that hit it running."""
+    rand = random.Random(seed)
+    hits = 0
+    while hits < KILLS:
+        process = flow.start("stream", *arguments, **OFTEN)
+        try:
+            process.communicate(timeout=rand.uniform(*span))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            hits += 1
+        else:
+            assert process.returncode == 0
+            return hits
+    flow.stream(*arguments, **OFTEN)
+    return hits
+
+
+def test_flow(
+    expected: dict[str, str], generated: Generated, database_url: str, migrated_template: str, tmp_path: Path
+) -> None:
+    wanted = dict(expected)
+    paths = [Path(wanted.pop("folder")) / f"part-{number}.jsonl" for number in range(3)]
+    with temporary_database(database_url, migrated_template) as url:
+        arguments = [*flow.inputs(paths), "--database-url", url, "--recovery-dir", str(tmp_path / "state")]
+        hits = killed_until_done(arguments, seed=1, span=(1.0, 3.0))
+        assert hits >= min(KILLS, 2)
+        assert checksums(url) == wanted
+
+
+def test_database(expected: dict[str, str], tmp_path: Path) -> None:
+    wanted = dict(expected)
+    paths = [Path(wanted.pop("folder")) / f"part-{number}.jsonl" for number in range(3)]
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    url = server.start()
+    try:
+        migrate(url)
+        process = flow.start(
+            "stream", *flow.inputs(paths), "--database-url", url, "--recovery-dir", tmp_path / "state", **OFTEN
+        )
+        kills = 0
+        rand = random.Random(3)
+        while process.poll() is None and kills < min(KILLS, 5):
+            time.sleep(rand.uniform(1.0, 2.5))
+            if process.poll() is None:
+                kill_server(server)
+                kills += 1
+                server.start()
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert kills >= 1
+        assert errors.count("database away") <= kills, errors
+        assert out
+        assert checksums(url) == wanted
+    finally:
+        server.stop()
+
+
+def kill_server(server: EmbeddedPostgres) -> None:
+    """kill -9 of the postmaster, which takes its children with it sooner or later."""
+    import signal
+
+    pid = int((server.data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.3)
+
+
+def test_broker(generated: Generated, database_url: str, migrated_template: str, tmp_path: Path) -> None:
+    """The broker dies while it is written to and read from; flow and producer both wait for it."""
+    sums = []
+    for kills in (0, 1):
+        broker = KafkaServer()
+        broker.start()
+        try:
+            topics.create(broker.brokers, "kill", 3)
+            publisher = threading.Thread(target=topics.publish, args=(broker.brokers, "kill", generated))
+            with temporary_database(database_url, migrated_template) as url:
+                arguments = ["--brokers", broker.brokers, "--topics", "kill", "--database-url", url]
+                if kills:
+                    process = flow.start("stream", *arguments, "--recovery-dir", tmp_path / "killed", **OFTEN)
+                    publisher.start()
+                    time.sleep(4)
+                    broker.kill9()
+                    time.sleep(1)
+                    broker.restart()
+                    publisher.join(120)
+                    time.sleep(2)
+                    process.kill()
+                    process.communicate()
+                else:
+                    publisher.start()
+                    publisher.join(120)
+                recovery = tmp_path / ("killed" if kills else "whole")
+                flow.stream(*arguments, "--exit-at-end", "--recovery-dir", recovery, **OFTEN)
+                assert_tables(url, Oracle(generated))
+                sums.append(checksums(url))
+        finally:
+            broker.stop()
+    assert sums[0] == sums[1]
