@@ -113,9 +113,7 @@ def _inside(connection: psycopg.Connection[Any], url: str) -> Iterator[Check]:
     ).fetchone()
     version, standby, installed, available = row or ("", False, None, None)
     if standby:
-        yield Check(
-            "FAIL", "database", f"{redact(url)} is a standby: it cannot be written", "give the primary's URL"
-        )
+        yield Check("FAIL", "database", f"{redact(url)} is a standby: it cannot be written", "give the primary's URL")
     else:
         yield Check("ok", "database", f"PostgreSQL {version} at {redact(url)}")
     yield _schema(connection)
@@ -161,9 +159,7 @@ def kafka(settings: Settings) -> list[Check]:
     reasons: list[str] = []
     config: dict[str, Any] = {"log_level": 0, **settings.kafka_config, "bootstrap.servers": settings.brokers}
     config["error_cb"] = lambda error: reasons.append(error.str())
-    todo = (
-        "start Kafka, or correct --brokers / ANALYTICS_BROKERS (SASL and TLS go into ANALYTICS_KAFKA_CONFIG)"
-    )
+    todo = "start Kafka, or correct --brokers / ANALYTICS_BROKERS (SASL and TLS go into ANALYTICS_KAFKA_CONFIG)"
     try:
         client = AdminClient(config)
     except (KafkaException, ValueError, TypeError) as problem:
@@ -172,9 +168,7 @@ def kafka(settings: Settings) -> list[Check]:
         metadata = client.list_topics(timeout=BROKER_SECONDS)
     except KafkaException as problem:
         client.poll(0)  # librdkafka's own reasons say more than the time-out that follows from them
-        return [
-            Check("FAIL", "kafka", f"{settings.brokers}: {clean((reasons or [_words(problem)])[0])}", todo)
-        ]
+        return [Check("FAIL", "kafka", f"{settings.brokers}: {clean((reasons or [_words(problem)])[0])}", todo)]
     checks = [Check("ok", "kafka", f"{len(metadata.brokers)} broker(s) at {settings.brokers}")]
     wanted = settings.input_topics
     missing = [topic for topic in wanted if topic not in metadata.topics or metadata.topics[topic].error]
@@ -199,9 +193,7 @@ def disk(folder: Path) -> Check:
     if not os.access(place, os.W_OK):
         return Check("FAIL", "disk", f"{place} cannot be written", "give another --data-dir")
     if free < DISK_WARN:
-        return Check(
-            "FAIL" if free < DISK_FAIL else "warn", "disk", what, "make room, or give another --data-dir"
-        )
+        return Check("FAIL" if free < DISK_FAIL else "warn", "disk", what, "make room, or give another --data-dir")
     return Check("ok", "disk", what)
 
 
@@ -224,9 +216,7 @@ def recovery(folder: Path) -> Check:
     except (OSError, ValueError, KeyError, TypeError, sqlite3.Error) as error:
         return Check("FAIL", "recovery", f"{folder} cannot be read: {clean(error)}", todo)
     age = time.time() - max(part.stat().st_mtime for part in parts)
-    return Check(
-        "ok", "recovery", f"{folder} is of flow {flow}, {inputs}; written {duration(max(age, 0.0))} ago"
-    )
+    return Check("ok", "recovery", f"{folder} is of flow {flow}, {inputs}; written {duration(max(age, 0.0))} ago")
 
 
 def _recovered(folder: Path, parts: list[Path]) -> tuple[str, str]:
@@ -238,9 +228,7 @@ def _recovered(folder: Path, parts: list[Path]) -> tuple[str, str]:
     flows: set[str] = set()
     for part in parts:
         with closing(sqlite3.connect(f"file:{part}?mode=ro", uri=True)) as store:
-            flows |= {
-                step.partition(".")[0] for (step,) in store.execute("SELECT DISTINCT step_id FROM snaps")
-            }
+            flows |= {step.partition(".")[0] for (step,) in store.execute("SELECT DISTINCT step_id FROM snaps")}
     return ", ".join(sorted(flows)) or "none yet", "inputs unknown"
 
 

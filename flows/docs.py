@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from flows.cli import cli
 from flows.settings import Settings, variable
-from operators import events
+from operators import events, types
 from sinks.prometheus import LatencyHistogram, Metrics
 
 if TYPE_CHECKING:
@@ -118,17 +118,12 @@ def _type(field: FieldInfo) -> str:
     if kind is bool:
         return "`true` or `false`"
     limits = {
-        type(limit).__name__.lower(): getattr(limit, type(limit).__name__.lower(), None)
-        for limit in field.metadata
+        type(limit).__name__.lower(): getattr(limit, type(limit).__name__.lower(), None) for limit in field.metadata
     }
     words: dict[object, str] = {int: "whole number", float: "number", Path: "folder", str: "text"}
     text = words.get(kind, "JSON object" if typing.get_origin(kind) is dict else "list") if kind else "text"
     signs = {"ge": "≥ {:g}", "gt": "> {:g}", "le": "≤ {:,.10g}", "lt": "< {:g}"}
-    shown = [
-        sign.format(limits[key]).replace(",", "")
-        for key, sign in signs.items()
-        if limits.get(key) is not None
-    ]
+    shown = [sign.format(limits[key]).replace(",", "") for key, sign in signs.items() if limits.get(key) is not None]
     return ", ".join([text, *shown])
 
 
@@ -196,7 +191,7 @@ def _metrics() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
 
 
 def _event_types() -> list[type[msgspec.Struct]]:
-    return list(typing.get_args(events.Event))
+    return list(typing.get_args(types.Event))
 
 
 def _tag(event: type[msgspec.Struct]) -> str:
@@ -204,16 +199,12 @@ def _tag(event: type[msgspec.Struct]) -> str:
 
 
 def _data(event: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    data: type[msgspec.Struct] = next(
-        field.type for field in msgspec.structs.fields(event) if field.name == "data"
-    )
+    data: type[msgspec.Struct] = next(field.type for field in msgspec.structs.fields(event) if field.name == "data")
     return data
 
 
 def _reasons() -> str:
-    return table(
-        ["reason", "meaning"], [(f"`{reason}`", meaning) for reason, meaning in events.REASONS.items()]
-    )
+    return table(["reason", "meaning"], [(f"`{reason}`", meaning) for reason, meaning in events.REASONS.items()])
 
 
 def _fields() -> str:
@@ -236,9 +227,7 @@ def _words(kind: Any) -> str:
     """A msgspec type, in words a producer understands."""
     match kind:
         case msgspec.inspect.UnionType(types=options):
-            return " or ".join(
-                _words(option) for option in options if not isinstance(option, msgspec.inspect.NoneType)
-            )
+            return " or ".join(_words(option) for option in options if not isinstance(option, msgspec.inspect.NoneType))
         case msgspec.inspect.LiteralType(values=values):
             return " ".join(f"`{value}`" for value in values)
         case msgspec.inspect.StrType(min_length=low, max_length=high):
@@ -262,7 +251,7 @@ def _words(kind: Any) -> str:
 
 
 def _between(low: float | None, high: float | None) -> str:
-    if low is None or low <= -events.MAX_FINITE:
+    if low is None or low <= -types.MAX_FINITE:
         return ""
     if high is None or high >= 2**31 - 1:
         return f" ≥ {low:g}" if low > -(2**31) else ""

@@ -1,7 +1,7 @@
 """Failures inside Bytewax, told in our words.
 
-An exception that leaves a callback unwinds through Rust: its cause is lost on the way, and a panic with a stack trace is
-printed. The guard keeps the exception and holds back what is printed meanwhile, for level debug.
+An exception that leaves a callback unwinds through Rust: its cause is lost on the way, and a panic with a stack trace
+is printed. The guard keeps the exception and holds back what is printed meanwhile, for level debug.
 """
 
 import logging
@@ -65,7 +65,7 @@ class Guard:
 
 @contextmanager
 def panics_held_back() -> Iterator[None]:
-    """What is written to file descriptor 2 by others than Python goes to a file meanwhile, and to the log at the end."""
+    """What native code writes to file descriptor 2 goes to a file meanwhile, and to the log (debug) at the end."""
     sys.stderr.flush()
     real = os.dup(STDERR)
     python = os.fdopen(os.dup(STDERR), "w", buffering=1, errors="backslashreplace")

@@ -145,9 +145,7 @@ class LiveStats:
     ) -> None:
         """Replace the partition's counts; they are cumulative, and `series` and `open_panes` the present
         numbers."""
-        stats = PartitionStats(
-            read, applied, late, dead_letters, duplicates, watermark_us, series, open_panes
-        )
+        stats = PartitionStats(read, applied, late, dead_letters, duplicates, watermark_us, series, open_panes)
         with self._lock:
             self._partitions[partition_key] = stats
 
@@ -218,9 +216,7 @@ class LiveStats:
                 queue_depth=self._queue[0],
                 queue_capacity=self._queue[1],
                 patterns=tuple(
-                    sorted(
-                        self._patterns.values(), key=lambda line: (line.opened, line.pattern_id), reverse=True
-                    )
+                    sorted(self._patterns.values(), key=lambda line: (line.opened, line.pattern_id), reverse=True)
                 ),
                 patterns_found=self._patterns_found,
                 warnings=tuple(reversed(self._warnings)),

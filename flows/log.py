@@ -23,9 +23,7 @@ def configure(level: str = "info", fmt: Literal["text", "json"] = "text") -> Non
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if fmt == "json" else TextFormatter())
     root = logging.getLogger()
-    for old in [
-        known for known in root.handlers if isinstance(known.formatter, (JsonFormatter, TextFormatter))
-    ]:
+    for old in [known for known in root.handlers if isinstance(known.formatter, (JsonFormatter, TextFormatter))]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
@@ -82,9 +80,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return (
-        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -73,12 +73,12 @@ class Observers:
         self.partitions: dict[tuple[str, int], Partition] = {}
         self.resumed_at = 0
         self.writer: DatabaseWriter | None = None
+        self.letters: deque[DeadLetter] = deque(maxlen=10_000)
+        """Rows that the database refused and that Kafka has not been told of yet; not used with files."""
 
     def started(self, partition: Partition) -> None:
         """A partition starts or resumes."""
-        counts = msgspec.structs.replace(
-            partition.state.counts, dead_letters=dict(partition.state.counts.dead_letters)
-        )
+        counts = msgspec.structs.replace(partition.state.counts, dead_letters=dict(partition.state.counts.dead_letters))
         self.resumed_at += counts.read
         self.partitions[partition.topic, partition.partition] = partition
         self.metrics.resumed(partition.topic, partition.partition, counts)
@@ -124,6 +124,11 @@ class Observers:
                 fields = {name: getattr(found.pattern, name) for name in found.pattern.__struct_fields__}
                 self.live.record_pattern(SimpleNamespace(**fields, latency_s=latency))
         self.live.record_written(rows)
+
+    def refused(self, letter: DeadLetter) -> None:
+        """The database refused a row. Called from the writer's thread."""
+        self.metrics.refused_rows.inc()
+        self.letters.append(letter)
 
     def totals(self, seconds: float) -> Totals:
         """The counts of all partitions."""
@@ -187,7 +192,7 @@ def build(
     return flow
 
 
-def run(  # noqa: PLR0913 -- the flow's options, all by name
+def run(
     settings: Settings,
     *,
     inputs: Sequence[str | Path] = (),
@@ -205,13 +210,12 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
     start = time.monotonic()
     metrics = Metrics()
     observers = Observers(metrics, live)
-    refused: deque[DeadLetter] = deque(maxlen=None if kafka else 0)
     names = list(settings.input_topics) if kafka else [topic_of(str(path)) for path in inputs]
     source: Source[Any]
     kafka_sink: Any = None
     if kafka:
         source = _kafka_source(settings, exit_at_end, stop, metrics)
-        kafka_sink = _kafka_sink(settings, refused, stop) if settings.output_topics else None
+        kafka_sink = _kafka_sink(settings, observers.letters, stop) if settings.output_topics else None
     else:
         source = FileSource(
             [str(path) for path in inputs],
@@ -224,7 +228,7 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
         settings.database_url,
         capacity=settings.write_queue_batches,
         on_written=observers.written,
-        on_refused=lambda letter: (metrics.refused_rows.inc(), refused.append(letter))[0],
+        on_refused=observers.refused,
         on_retry=metrics.retries.inc,
         abandon=stop,
     )
@@ -252,9 +256,7 @@ def run(  # noqa: PLR0913 -- the flow's options, all by name
     return msgspec.to_builtins(observers.totals(time.monotonic() - start))  # type: ignore[no-any-return]
 
 
-def _kafka_source(
-    settings: Settings, exit_at_end: bool, stop: Callable[[], bool], metrics: Metrics
-) -> Source[Any]:
+def _kafka_source(settings: Settings, exit_at_end: bool, stop: Callable[[], bool], metrics: Metrics) -> Source[Any]:
     from sources.kafka import KafkaSource  # noqa: PLC0415 -- librdkafka is not loaded for files
 
     return KafkaSource(

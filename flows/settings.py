@@ -168,9 +168,7 @@ class Settings(BaseSettings):
     # --- metrics and logs
     performance_monitoring_enabled: bool = Field(True, description="Serve metrics for Prometheus.")
     metrics_host: str = Field("127.0.0.1", min_length=1, description="Address on which metrics are served.")
-    metrics_port: int = Field(
-        9464, ge=0, le=65_535, description="Port on which metrics are served; 0 = none."
-    )
+    metrics_port: int = Field(9464, ge=0, le=65_535, description="Port on which metrics are served; 0 = none.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level of the log lines on stderr; `debug` also shows tracebacks."
     )
@@ -219,9 +217,7 @@ class Settings(BaseSettings):
             value = tuple(value)
             for name in value:
                 if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", str(name)):
-                    raise ValueError(
-                        "must be topic names (letters, digits, '.', '_', '-') separated by commas"
-                    )
+                    raise ValueError("must be topic names (letters, digits, '.', '_', '-') separated by commas")
         return value
 
     @field_validator("partition_subset")

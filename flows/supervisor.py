@@ -110,9 +110,7 @@ def supervise(plan: Plan, run_flow: RunFlow, console: Console | None = None) -> 
                 load.start()
 
             def done() -> bool:
-                return stop.requested or (
-                    plan.duration_s is not None and time.monotonic() - began >= plan.duration_s
-                )
+                return stop.requested or (plan.duration_s is not None and time.monotonic() - began >= plan.duration_s)
 
             totals = run_flow(settings, inputs=collectors.spools, follow=True, stop=done, live=live)
             seconds = time.monotonic() - began
@@ -226,16 +224,13 @@ def _restore(console: Console) -> None:
             os.write(sys.stdout.fileno(), b"\x1b[?1049l\x1b[?25h")
 
 
-def _summary(
-    console: Console, plan: Plan, url: str, totals: dict[str, Any], live: LiveStats, seconds: float
-) -> None:
+def _summary(console: Console, plan: Plan, url: str, totals: dict[str, Any], live: LiveStats, seconds: float) -> None:
     """What happened and where to look next; a reader that is gone (a closed terminal) is no failure."""
     snapshot = live.snapshot()
     earlier = int(totals.get("resumed_at", 0))
     resumed = f"  ({earlier:,} of them in earlier runs)" if earlier else ""
     parts = " + ".join(
-        f"{name.replace('_', ' ')} {totals[name]:,}"
-        for name in ("applied", "late", "dead_letters", "duplicates")
+        f"{name.replace('_', ' ')} {totals[name]:,}" for name in ("applied", "late", "dead_letters", "duplicates")
     )
     found = f"patterns found {snapshot.patterns_found:,} (with earlier runs {totals['patterns']:,})"
     lines = [

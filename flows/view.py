@@ -229,11 +229,7 @@ class LiveView:
 
 def is_rich(console: Console) -> bool:
     """Whether the console is a terminal that can be drawn on in place."""
-    return (
-        console.is_terminal
-        and not console.is_dumb_terminal
-        and os.environ.get("TERM", "") not in ("", "dumb")
-    )
+    return console.is_terminal and not console.is_dumb_terminal and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def _counts(snapshot: Snapshot) -> Text:
@@ -254,9 +250,7 @@ def _inputs(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
         name = set_cell_size(_short(key), min(max(width // 3, 12), 30))
         style = "yellow" if age is not None and age > _LATE_WATERMARK_S else "green"
         lines.append(
-            Text.assemble(
-                f"  {name} ", "watermark ", (f"{duration(age):>7} ago", style), f"  read {partition.read:,}"
-            )
+            Text.assemble(f"  {name} ", "watermark ", (f"{duration(age):>7} ago", style), f"  read {partition.read:,}")
         )
     if len(keys) > rows:
         lines[-1].append(f"  (+{len(keys) - rows} more)", style="dim")

@@ -7,9 +7,9 @@ Pure functions of the event: no clock, no state. The two event types with the mo
 import msgspec
 from msgspec import Struct
 
-from operators import events as e
 from operators import tables as t
-from operators.events import Rejected, document
+from operators import types as e
+from operators.events import Rejected, document, tag_pairs
 from operators.identity import event_digest, event_uuid, identity, key_of_digest
 from operators.pgcopy import micros
 from operators.tables import Table
@@ -83,7 +83,7 @@ def encode(event: e.Event) -> Encoded:
 
 def metric_entity(data: e.MetricData) -> str:
     """The entity of a metric: its source with the tags."""
-    return tagged(data.source_system, e.tag_pairs(data.metric_tags))
+    return tagged(data.source_system, tag_pairs(data.metric_tags))
 
 
 def _key(event: e.Event) -> int:

@@ -87,4 +87,4 @@ class Incident(
     told_severity: Severity = "info"
     times: list[int] = msgspec.field(default_factory=list)
     values: list[float] = msgspec.field(default_factory=list)
-    evidence: dict[str, float | str] = msgspec.field(default_factory=dict)
+    evidence: dict[str, int | float | str] = msgspec.field(default_factory=dict)

@@ -55,6 +55,8 @@ class Judge:
             slot.ruled = self._rule(slot.kind, slot.measure) is not None
             if slot.incidents:
                 self._open[id(slot)] = slot
+                # What was not told before the snapshot is told now; telling it twice changes nothing.
+                self._dirty[id(slot)] = slot
 
     def new_slot(self, entity: str, measure: str, kind: str) -> Slot:
         """The slot of a series that was not seen before."""
@@ -118,8 +120,7 @@ class Judge:
             slot.rate = RateState()
         verdict = threshold.judge_rate(slot.rate, rule, time_us, n, failures)
         if verdict is not None or slot.incidents:
-            value = verdict.evidence["rate"] if verdict is not None else failures / n
-            self._advance(slot, "threshold", verdict, float(value), time_us, out)
+            self._advance(slot, "threshold", verdict, slot.rate.rate, time_us, out)
 
     def _spiked(self, slot: Slot, value: float, time_us: int, out: Output) -> None:
         if slot.measure == "failed":
@@ -131,7 +132,7 @@ class Judge:
         if verdict is not None or slot.incidents:
             self._advance(slot, "spike", verdict, value, time_us, out)
 
-    def _advance(  # noqa: PLR0913 -- one judgement in full
+    def _advance(
         self, slot: Slot, detector: str, verdict: Verdict | None, value: float, time_us: int, out: Output
     ) -> None:
         incident, change = advance(

@@ -39,20 +39,27 @@ class DeadLetter(NamedTuple):
 
     def row(self, received_us: int) -> bytes:
         """The row of `dead_letters`."""
-        headers = [[name, value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")] for name, value in self.headers]
+        headers = [[_storable(name), _storable(value)] for name, value in self.headers]
         values = (
             self.id,
             self.topic,
             self.partition,
             self.offset,
             self.reason,
-            self.detail[:MAX_DETAIL].replace("\0", "\\x00"),
+            _storable(self.detail[:MAX_DETAIL]),
             self.key,
             self.value or b"",
             headers,
             received_us,
         )
         return t.DEAD_LETTERS.encode(values)
+
+
+def _storable(text: str | bytes | None) -> str | None:
+    """Text that the database takes, for showing; the original bytes are kept beside it."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 class Aggregate(NamedTuple):
@@ -85,7 +92,7 @@ class Counts(msgspec.Struct):
     applied: int = 0
     late: int = 0
     duplicates: int = 0
-    dead_letters: dict[str, int] = {}  # noqa: RUF012 -- msgspec copies an empty default for each instance
+    dead_letters: dict[str, int] = {}
     patterns: int = 0
 
     @property

@@ -15,9 +15,7 @@ from operators import tables as t
 from operators.aggregate import SECOND, Panes
 from operators.encode import SPARSE_KINDS, Encoded, Named, encode, metric_entity
 from operators.events import (
-    MetricSampled,
     Rejected,
-    ResourceSampled,
     decode_binary,
     decode_fast,
     document,
@@ -31,10 +29,11 @@ from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
 from operators.pgcopy import ENCODERS, EPOCH_US, NULL, micros
 from operators.records import Batch, Mark
 from operators.state import PartitionState, Slot, StateError, dump, load
+from operators.types import MetricSampled, ResourceData, ResourceSampled
 from operators.windows import FOLD_AT, Gathering, Watermark
 
 try:  # CPython's own SHA-1 starts 0.1 µs faster than OpenSSL's, which counts here: it is called for each event.
-    from _sha1 import sha1
+    from _sha1 import sha1  # type: ignore[import-not-found]
 except ImportError:
     from hashlib import sha1
 
@@ -59,7 +58,7 @@ class PartitionConfig(msgspec.Struct, frozen=True):
     raw_rows: bool = True
     """Write the events' own rows, not only what is derived from them."""
     input: str | None = None
-    """What partial aggregates are summed over: None is the topic; several files that are read together are one input."""
+    """What partial aggregates are summed over; None: the topic. Files that are read together are one input."""
     aggregates: bool = False
     """Hand out windows as objects too, for the output topic."""
     judge: JudgeConfig = JudgeConfig()
@@ -77,7 +76,9 @@ class Partition:
     (3, 1, 1, {'bad_envelope': 1})
     """
 
-    def __init__(self, topic: str, partition: int, config: PartitionConfig, state: PartitionState | None = None) -> None:
+    def __init__(
+        self, topic: str, partition: int, config: PartitionConfig, state: PartitionState | None = None
+    ) -> None:
         self.topic = topic
         self.partition = partition
         self.config = config
@@ -98,7 +99,9 @@ class Partition:
         """A partition as it was. Raises `operators.state.StateError` for a snapshot that can't be read."""
         state = load(snapshot)
         if (state.watermark.width, state.watermark.lateness) != (config.width_us, config.lateness_us):
-            raise StateError("the recovery state was made with another pane width or lateness: use a new --recovery-dir")
+            raise StateError(
+                "the recovery state was made with another pane width or lateness: use a new --recovery-dir"
+            )
         return cls(state.topic, state.partition, config, state)
 
     def snapshot(self) -> bytes:
@@ -136,7 +139,7 @@ class Partition:
         for letter in out.dead_letters:
             out.add(t.DEAD_LETTERS, letter.row(batch.ingested_us))
 
-    def _records(self, batch: Batch, out: Output) -> None:  # noqa: PLR0912, PLR0915 -- one loop, inlined for speed
+    def _records(self, batch: Batch, out: Output) -> None:  # noqa: PLR0915 -- one loop, inlined for speed
         state = self.state
         config = self.config
         counts = state.counts
@@ -145,6 +148,7 @@ class Partition:
         most_bytes = config.most_bytes
         horizon = batch.ingested_us + config.future_us
         headers = batch.headers
+        metrics, resources = self._metrics, self._resources
         seen = self._seen
         metric_rows: list[bytes] = []
         resource_rows: list[bytes] = []
@@ -153,6 +157,7 @@ class Partition:
         judge_event = self.judge.event
         values = batch.values
         late = duplicates = 0
+        newest = -(1 << 62) if watermark.time is None else watermark.time
         counts.read += len(values)
         pane_now: int | None = None
         gathered: dict[int, Gathering] = {}
@@ -177,37 +182,36 @@ class Partition:
                     raise Rejected("time_in_future", f"{event.time.isoformat()} is over {ahead} s ahead of the clock")
                 digest = sha1(_SALTED + f"{event.source}\0{event.id}".encode()).digest()
                 event_key = _first8(digest)[0] & ~0xF000 | 0x5000
-                kind = type(event)
-                if kind is MetricSampled:
-                    data = event.data
+                if isinstance(event, MetricSampled):
+                    metric = event.data
                     spelling = (
-                        data.source_system,
-                        data.metric_name,
-                        data.metric_unit,
-                        data.aggregation_period,
-                        bytes(data.metric_tags),
+                        metric.source_system,
+                        metric.metric_name,
+                        metric.metric_unit,
+                        metric.aggregation_period,
+                        bytes(metric.metric_tags),
                     )
-                    cached = self._metrics.get(spelling)
+                    cached = metrics.get(spelling)
                     if cached is None:
                         cached = self._metric(event, spelling)
                     series, slot, rest = cached
-                    value = data.metric_value
+                    value = metric.metric_value
                     row = _HEAD(8, 8, event_key, 8, us - EPOCH_US, 8, value) + rest
                     rows = metric_rows
-                elif kind is ResourceSampled:
-                    data = event.data
-                    value = data.usage_percentage
-                    known = self._resources.get((data.host, data.resource_type))
+                elif isinstance(event, ResourceSampled):
+                    resource = event.data
+                    value = resource.usage_percentage
+                    known = resources.get((resource.host, resource.resource_type))
                     if known is None:
                         known = self._resource(event)
                     series, slot, head, rest = known
                     if (
-                        data.absolute_value is not None
-                        or data.peak_usage is not None
-                        or data.average_usage is not None
-                        or bytes(data.context_data)
+                        resource.absolute_value is not None
+                        or resource.peak_usage is not None
+                        or resource.average_usage is not None
+                        or bytes(resource.context_data)
                     ):
-                        rest = head + _extras(data)
+                        rest = head + _extras(resource)
                     row = _HEAD(9, 8, event_key, 8, us - EPOCH_US, 8, value) + rest
                     rows = resource_rows
                 else:
@@ -227,9 +231,11 @@ class Partition:
                 continue
             if event_key in seen:
                 duplicates += 1
-                if us > watermark.time and watermark.advance(us):  # type: ignore[operator]
-                    pane_now = None
-                    self._close(out)
+                if us > newest:
+                    newest = us
+                    if us >= watermark.next_close and watermark.advance(us):
+                        pane_now = None
+                        self._close(out)
                 continue
             seen.add(event_key)
             if pane != pane_now:
@@ -255,9 +261,13 @@ class Partition:
                         judge_event(slot, us, value, out)
             else:
                 self._apply(encoded, us, event_key, gathered, out)
-            if (watermark.time is None or us > watermark.time) and watermark.advance(us):
-                pane_now = None
-                self._close(out)
+            if us > newest:
+                newest = us
+                if us >= watermark.next_close and watermark.advance(us):
+                    pane_now = None
+                    self._close(out)
+        if event_us or duplicates:
+            watermark.time = newest
         counts.late += late
         counts.duplicates += duplicates
         counts.applied += len(event_us)
@@ -344,9 +354,9 @@ class Partition:
         return known
 
 
-def _extras(data: object) -> bytes:
-    floats = (data.absolute_value, data.peak_usage, data.average_usage)  # type: ignore[attr-defined]
+def _extras(data: ResourceData) -> bytes:
+    floats = (data.absolute_value, data.peak_usage, data.average_usage)
     number = _FIELD["float8"]
-    return b"".join(NULL if value is None else number(value) for value in floats) + _FIELD["jsonb"](
-        document(data.context_data)  # type: ignore[attr-defined]
+    return b"".join([NULL if value is None else number(value) for value in floats]) + _FIELD["jsonb"](
+        document(data.context_data)
     )

@@ -249,14 +249,11 @@ def snapshot_pattern(incident: Incident, subject: Subject) -> Pattern:
     """The pattern as it stands."""
     category, pattern_class = classify(subject.kind, subject.measure, incident.detector)
     rule = incident.evidence.get("rule")
-    algorithm = (
-        f"{incident.detector}: {rule}" if rule else _ALGORITHMS.get(incident.detector, incident.detector)
-    )
+    algorithm = f"{incident.detector}: {rule}" if rule else _ALGORITHMS.get(incident.detector, incident.detector)
     evidence: dict[str, Any] = dict(incident.evidence)
     evidence["threshold_score"] = incident.threshold
     evidence["recent"] = [
-        {"time": moment(time), "value": value}
-        for time, value in zip(incident.times, incident.values, strict=True)
+        {"time": moment(time), "value": value} for time, value in zip(incident.times, incident.values, strict=True)
     ]
     evidence["reopened"] = incident.reopened
     evidence["input"], evidence["partition"], evidence["kind"] = (

@@ -5,8 +5,8 @@ from enum import Enum
 
 import msgspec
 
-Headers = list[tuple[str, bytes]]
-"""Kafka headers as they came: name and bytes, repeated names allowed."""
+Headers = list[tuple[str, bytes | None]]
+"""Kafka headers as they came: name and bytes (or null), repeated names allowed."""
 
 
 class Mark(Enum):

@@ -1,4 +1,4 @@
-"""A mergeable quantile sketch with a bounded relative error: counts in log-linear buckets.
+"""A mergeable quantile sketch: the values themselves while they are few, then counts in log-linear buckets.
 
 A bucket is a double's sign, exponent and leading mantissa bits, that is its bit pattern shifted right: HdrHistogram's
 buckets, found without a logarithm. Too many buckets halve the resolution, as OpenTelemetry's exponential histogram
@@ -8,59 +8,77 @@ and t-digest of the well-kept `datasketches` do not promise that, and Datadog's 
 Not for values whose absolute, rather than relative, error matters: near zero the buckets get arbitrarily fine.
 """
 
+import struct
 from array import array
 from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
+EXACT = 32
+"""Up to so many values are kept as they are: quantiles of few runs are exact."""
 SHIFT = 46
 """Bits of a double that a bucket drops: 52 - 46 = 6 mantissa bits stay, so a bucket is at most 1/64 wide, and its
 middle at most 0.8 % from any value in it."""
 MOST_BUCKETS = 320
 """Beyond this many the resolution is halved, until they fit."""
 
-Buckets = dict[int, int]
-"""Count by bucket. Negative values have negative buckets: the sign bit stays the sign."""
 
-
-class Sketch(msgspec.Struct, rename={"shift": "s", "buckets": "b"}, omit_defaults=True):
-    """Counts by bucket at a resolution.
+class Sketch(msgspec.Struct, rename={"values": "v", "shift": "s", "buckets": "b"}, omit_defaults=True):
+    """Either `values` (at most `EXACT`, in any order) or `buckets`: count by bucket, negative ones for negative values.
 
     >>> sketch = Sketch.of([1.0, 2.0, 3.0, 4.0, 100.0])
-    >>> round(sketch.quantile(0.5), 1), round(sketch.quantile(1.0))
-    (3.0, 100)
+    >>> sketch.quantile(0.5), sketch.quantile(1.0)
+    (3.0, 100.0)
+    >>> round(Sketch.of([float(value) for value in range(1, 1001)]).quantile(0.95))
+    948
     """
 
+    values: list[float] = []
     shift: int = SHIFT
-    buckets: Buckets = {}  # noqa: RUF012 -- msgspec copies an empty default for each instance
+    buckets: dict[int, int] = {}
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Sketch":
-        """The sketch of finite values."""
-        bits = memoryview(array("d", values)).cast("B").cast("q").tolist()
-        sketch = cls(SHIFT, dict(Counter([pattern >> SHIFT for pattern in bits])))
+    def of(cls, values: list[float]) -> "Sketch":
+        """The sketch of finite values; the list is taken over."""
+        if len(values) <= EXACT:
+            return cls(values)
+        sketch = cls([], SHIFT, dict(Counter(_buckets(values))))
         if len(sketch.buckets) > MOST_BUCKETS:
             sketch._shrink()
         return sketch
 
     def merge(self, other: "Sketch") -> None:
         """Take in another sketch: the same as if all of its values had been put into this one."""
-        if other.shift > self.shift:
-            self._coarsen(other.shift - self.shift)
-        mine = self.buckets
-        steps = self.shift - other.shift
-        for bucket, count in other.buckets.items():
-            at = bucket >> steps
-            mine[at] = mine.get(at, 0) + count
-        if len(mine) > MOST_BUCKETS:
+        if self.values and other.values and len(self.values) + len(other.values) <= EXACT:
+            self.values = self.values + other.values
+            return
+        if self.values:
+            mine = Counter(_buckets(self.values))
+            self.values = []
+            self.buckets = dict(mine)
+        if other.values:
+            steps = self.shift - SHIFT
+            self._count((bucket >> steps, 1) for bucket in _buckets(other.values))
+        else:
+            if other.shift > self.shift:
+                self._coarsen(other.shift - self.shift)
+            steps = self.shift - other.shift
+            self._count((bucket >> steps, count) for bucket, count in other.buckets.items())
+        if len(self.buckets) > MOST_BUCKETS:
             self._shrink()
 
-    def quantile(self, q: float) -> float:
-        """The value at quantile q in [0, 1], within 0.8 % (at full resolution) of a true one; NaN of an empty sketch.
+    def copy(self) -> "Sketch":
+        """An independent copy."""
+        return Sketch(self.values[:], self.shift, dict(self.buckets))
 
-        Where half a bucket is wider than the number itself (below 1e-307) the error is absolute.
+    def quantile(self, q: float) -> float:
+        """The value of rank `q * (n - 1)`, rounded down, for q in [0, 1]; within 0.8 % when counted at full resolution.
+
+        NaN of an empty sketch. Below 1e-307, where a bucket is wider than the number itself, the error is absolute.
         """
+        if self.values:
+            return sorted(self.values)[int(q * (len(self.values) - 1))]
         rank = q * (sum(self.buckets.values()) - 1)
         seen = 0
         for value, count in sorted((_middle(bucket, self.shift), count) for bucket, count in self.buckets.items()):
@@ -69,17 +87,23 @@ class Sketch(msgspec.Struct, rename={"shift": "s", "buckets": "b"}, omit_default
                 return value
         return float("nan")
 
+    def _count(self, pairs: Iterable[tuple[int, int]]) -> None:
+        mine = self.buckets
+        for bucket, count in pairs:
+            mine[bucket] = mine.get(bucket, 0) + count
+
     def _shrink(self) -> None:
         while len(self.buckets) > MOST_BUCKETS:
             self._coarsen(1)
 
     def _coarsen(self, steps: int) -> None:
-        coarse: Buckets = {}
-        for bucket, count in self.buckets.items():
-            at = bucket >> steps
-            coarse[at] = coarse.get(at, 0) + count
-        self.buckets = coarse
+        fine, self.buckets = self.buckets, {}
+        self._count((bucket >> steps, count) for bucket, count in fine.items())
         self.shift += steps
+
+
+def _buckets(values: list[float]) -> list[int]:
+    return [bits >> SHIFT for bits in memoryview(array("d", values)).cast("B").cast("q").tolist()]
 
 
 def _middle(bucket: int, shift: int) -> float:
@@ -90,11 +114,18 @@ def _middle(bucket: int, shift: int) -> float:
 
 
 def encode(sketch: Sketch) -> bytes:
-    """As stored in `metric_rollups.sketch`: msgpack, sorted, so that equal sketches are equal bytes."""
-    return msgspec.msgpack.encode([sketch.shift, sorted(sketch.buckets.items())])
+    """As stored in `metric_rollups.sketch`: equal sketches are equal bytes.
+
+    A byte 0 and sorted little-endian doubles, or a byte 1 and msgpack of the shift and the sorted buckets.
+    """
+    if sketch.values:
+        return b"\0" + struct.pack(f"<{len(sketch.values)}d", *sorted(sketch.values))
+    return b"\1" + msgspec.msgpack.encode([sketch.shift, sorted(sketch.buckets.items())])
 
 
 def decode(raw: bytes) -> Sketch:
     """The sketch that `encode` wrote."""
-    shift, pairs = msgspec.msgpack.decode(raw, type=tuple[int, list[tuple[int, int]]])
-    return Sketch(shift, dict(pairs))
+    if raw[0] == 0:
+        return Sketch(list(struct.unpack(f"<{len(raw) // 8}d", raw[1:])))
+    shift, pairs = msgspec.msgpack.decode(raw[1:], type=tuple[int, list[tuple[int, int]]])
+    return Sketch([], shift, dict(pairs))

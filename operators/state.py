@@ -38,7 +38,7 @@ class Slot(
     spike: SpikeState | None = None
     threshold: ThresholdState | None = None
     rate: RateState | None = None
-    incidents: dict[str, Incident] = {}  # noqa: RUF012 -- msgspec copies an empty default for each instance
+    incidents: dict[str, Incident] = {}
 
 
 class PartitionState(msgspec.Struct):
@@ -48,17 +48,17 @@ class PartitionState(msgspec.Struct):
     partition: int
     watermark: Watermark
     counts: Counts
-    slots: dict[int, Slot] = {}  # noqa: RUF012
+    slots: dict[int, Slot] = {}
     """By series id."""
-    panes: dict[int, dict[int, Gathering]] = {}  # noqa: RUF012
+    panes: dict[int, dict[int, Gathering]] = {}
     """Open panes: by pane number, by series id."""
-    wide: dict[int, dict[int, dict[int, Stats]]] = {}  # noqa: RUF012
+    wide: dict[int, dict[int, dict[int, Stats]]] = {}
     """Windows merged from closed panes and not yet ended: by level (seconds), by number, by series id."""
-    seen: dict[int, list[int]] = {}  # noqa: RUF012
+    seen: dict[int, list[int]] = {}
     """Event keys by open pane, for deduplication."""
-    shown: dict[int, int] = {}  # noqa: RUF012
+    shown: dict[int, int] = {}
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
-    judged: set[int] = set()  # noqa: RUF012
+    judged: set[int] = set()
     """Open panes that the detectors have seen: a pane is judged once."""
     minute: int = 0
     """The minute of event time in which silent series were last looked for."""
@@ -82,7 +82,9 @@ def load(raw: bytes) -> PartitionState:
     """
     if not raw or raw[0] != VERSION:
         found = raw[0] if raw else "none"
-        raise StateError(f"the recovery state has version {found}, this Hindsight reads {VERSION}: use a new --recovery-dir")
+        raise StateError(
+            f"the recovery state has version {found}, this Hindsight reads {VERSION}: use a new --recovery-dir"
+        )
     try:
         return _DECODER.decode(memoryview(raw)[1:])
     except msgspec.MsgspecError as problem:

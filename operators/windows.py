@@ -45,7 +45,7 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         if len(points) == 1:
             time, key, value = points[0]
             at = (time, key)
-            return cls(1, value, _square(value), value, value, at, value, at, value, Sketch.of((value,)))
+            return cls(1, value, _square(value), value, value, at, value, at, value, Sketch([value]))
         points.sort()
         values = [point[2] for point in points]
         low, high = points[0], points[-1]
@@ -75,10 +75,8 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         total = self.sum + other.sum
         self.sum = total if -inf < total < inf else _saturated([self.sum, other.sum])
         self.sum_squares = min(self.sum_squares + other.sum_squares, MAX_FINITE)
-        if other.min < self.min:
-            self.min = other.min
-        if other.max > self.max:
-            self.max = other.max
+        self.min = min(self.min, other.min)
+        self.max = max(self.max, other.max)
         if other.first_at < self.first_at:
             self.first_at, self.first = other.first_at, other.first
         if other.last_at > self.last_at:
@@ -87,7 +85,7 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
 
     def copy(self) -> "Stats":
         """An independent copy."""
-        return msgspec.structs.replace(self, sketch=Sketch(self.sketch.shift, dict(self.sketch.buckets)))
+        return msgspec.structs.replace(self, sketch=self.sketch.copy())
 
     @property
     def mean(self) -> float:

@@ -1,0 +1,1 @@
+"""Where results go: the database, Kafka's output topics, Prometheus."""

@@ -116,9 +116,7 @@ def ensure_topics(
                 created.append(name)
             except KafkaException as problem:
                 if problem.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise KafkaWriteError(
-                        f"topic {name} cannot be created: {problem.args[0].str()}"
-                    ) from None
+                    raise KafkaWriteError(f"topic {name} cannot be created: {problem.args[0].str()}") from None
     except KafkaException as problem:
         raise KafkaWriteError(f"Kafka at {brokers} does not answer: {problem.args[0].str()}") from None
     return created
@@ -282,9 +280,7 @@ class KafkaWriter:
     def _give_up_if(self, late: bool) -> None:
         if self._down and not self._said:
             self._said = True
-            log.warning(
-                "Kafka at %s does not answer: %d records wait to be written", self._brokers, len(self._open)
-            )
+            log.warning("Kafka at %s does not answer: %d records wait to be written", self._brokers, len(self._open))
         if late or (self._stop is not None and self._stop()):
             raise NotAcknowledged(f"Kafka at {self._brokers} has not acknowledged {len(self._open)} records")
 
@@ -347,9 +343,7 @@ class KafkaWriter:
                 int(size),
                 record.topic,
             )
-            self._open[number] = record._replace(
-                value=None, headers=[*record.headers, ("dlq.value_bytes", size)]
-            )
+            self._open[number] = record._replace(value=None, headers=[*record.headers, ("dlq.value_bytes", size)])
         elif not error.retriable():
             del self._open[number]
             raise KafkaWriteError(f"topic {record.topic} cannot be written: {error.str()}")

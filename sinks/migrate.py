@@ -130,9 +130,7 @@ def plan(connection: Connection[Any], folder: Traversable | None = None) -> list
             )
     pending = [migration for version, migration in sorted(known.items()) if version not in applied]
     if pending and applied and pending[0].version < max(applied):
-        raise MigrationError(
-            f"{pending[0].label} was never applied, though later ones were: the history is damaged"
-        )
+        raise MigrationError(f"{pending[0].label} was never applied, though later ones were: the history is damaged")
     return pending
 
 
@@ -158,16 +156,12 @@ def migrate(
 def connect(url: str) -> Iterator[Connection[Any]]:
     """An autocommit connection to a server of a version that works; raises :class:`MigrationError`, in one line."""
     try:
-        connection = psycopg.connect(
-            url, autocommit=True, connect_timeout=10, application_name="hindsight migrate"
-        )
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="hindsight migrate")
     except psycopg.OperationalError as error:
         raise MigrationError(f"cannot connect to the database: {_line(error)}") from error
     except psycopg.Error:
         # The message would repeat the URL, and with it the password.
-        raise DatabaseURLError(
-            "the database URL is not like postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        ) from None
+        raise DatabaseURLError("the database URL is not like postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
     with connection:
         major = connection.info.server_version // 10000
         if major < MINIMUM_SERVER:
@@ -223,9 +217,7 @@ def _grant(connection: Connection[Any], on_step: Callable[[str], object]) -> Non
         " WHERE nspname = current_schema()), 'USAGE') FROM pg_roles WHERE rolname = current_user"
     ).fetchone()
     if not (row and row[0]):
-        on_step(
-            "roles: left alone, this account may not create roles (an administrator can run sql/roles.sql)"
-        )
+        on_step("roles: left alone, this account may not create roles (an administrator can run sql/roles.sql)")
         return
     with connection.transaction():
         _execute(connection, (files("sql") / "roles.sql").read_text(encoding="utf-8"), "roles.sql")

@@ -55,9 +55,7 @@ class LatencyHistogram(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """For the registry."""
-        yield HistogramMetricFamily(
-            self.name, self.documentation, buckets=list(self.cumulative()), sum_value=self._sum
-        )
+        yield HistogramMetricFamily(self.name, self.documentation, buckets=list(self.cumulative()), sum_value=self._sum)
 
 
 class Metrics:
@@ -171,7 +169,9 @@ class Metrics:
         try:
             server, _ = start_http_server(port, addr=host, registry=self.registry)
         except OSError as problem:
-            log.warning("no metrics: %s:%d can't be used (%s); set ANALYTICS_METRICS_PORT", host, port, problem.strerror)
+            log.warning(
+                "no metrics: %s:%d can't be used (%s); set ANALYTICS_METRICS_PORT", host, port, problem.strerror
+            )
             return None
         return server
 

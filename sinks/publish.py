@@ -128,20 +128,23 @@ class Checked:
 
 
 class Stalled:
-    """True once no record was acknowledged for `timeout_s` seconds."""
+    """True once waiting, which asks often, has seen no record acknowledged for `timeout_s` seconds."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._count = -1
         self._since = 0.0
+        self._asked = 0.0
         self.writer: KafkaWriter | None = None
 
     def __call__(self) -> bool:
         """Whether to give up."""
         count = self.writer.acknowledged if self.writer else 0
-        if count != self._count:
-            self._count, self._since = count, time.monotonic()
-        return time.monotonic() - self._since > self._timeout_s
+        now = time.monotonic()
+        if count != self._count or now - self._asked > 1:
+            self._count, self._since = count, now
+        self._asked = now
+        return now - self._since > self._timeout_s
 
 
 def send(writer: KafkaWriter, events: Iterable[Addressed]) -> int:

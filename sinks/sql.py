@@ -32,7 +32,7 @@ def copy(table: Table, into: str) -> sql.Composed:
 
 
 def merge(table: Table) -> list[sql.Composed]:
-    """From the staging table into the real one. Rows are taken in the order of the key, so that writers don't deadlock."""
+    """From the staging table into the real one, in the order of the key, so that writers don't deadlock."""
     match table.merge:
         case Merge.KEEP:
             return [_keep(table)]
@@ -91,7 +91,8 @@ def _remove_losers(table: Table) -> sql.Composed:
 def _insert_newest(table: Table) -> sql.Composed:
     """Only the winners' rows, and only where the table holds none of the same group with a greater or equal rank."""
     return sql.SQL(
-        "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {sc} FROM {s} AS s JOIN ({w}) AS w ON {sg} = {wg} AND {sr} = {wr}"
+        "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {sc} FROM {s} AS s"
+        " JOIN ({w}) AS w ON {sg} = {wg} AND {sr} = {wr}"
         " WHERE NOT EXISTS (SELECT FROM {t} AS t WHERE {tg} = {sg} AND {tr} > {sr})"
         " ORDER BY {k} ON CONFLICT ({kc}) DO UPDATE SET {a} WHERE {xr} > {or_}"
     ).format(

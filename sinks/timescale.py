@@ -69,8 +69,8 @@ class DatabaseWriter:
         url: str,
         *,
         capacity: int = 8,
-        on_written: Callable[[Sequence[Output], int], None] = lambda outputs, rows: None,
-        on_refused: Callable[[DeadLetter], None] = lambda letter: None,
+        on_written: Callable[[Sequence[Output], int], None] = lambda _outputs, _rows: None,
+        on_refused: Callable[[DeadLetter], None] = lambda _letter: None,
         on_retry: Callable[[], None] = lambda: None,
         abandon: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -313,7 +313,9 @@ def trace(output: Output, table: str, row: bytes, problem: str) -> DeadLetter:
             break
     key, headers = batch.origin(at) if batch.origin and raw is not None else (None, [])
     offset = batch.offsets[at] if batch.offsets else -1
-    return DeadLetter(batch.topic, batch.partition, offset, "rejected_by_database", f"{table}: {problem}", key, raw, headers)
+    return DeadLetter(
+        batch.topic, batch.partition, offset, "rejected_by_database", f"{table}: {problem}", key, raw, headers
+    )
 
 
 class _Part(StatefulSinkPartition[Output, None]):
@@ -338,6 +340,6 @@ class DatabaseSink(FixedPartitionedSink[Output, None]):
         """One part: the writer orders its transactions itself."""
         return ["database"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Part:
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Part:  # noqa: ARG002 -- Bytewax's interface
         """The one part."""
         return _Part(self._writer)

@@ -123,7 +123,7 @@ class _Part(StatefulSinkPartition[Output, None]):
 
 
 class TopicsSink(FixedPartitionedSink[Output, None]):
-    """Bytewax's view of the output topics. `refused` is filled by the database sink with rows that it could not write."""
+    """Bytewax's view of the output topics. The database sink puts rows that it could not write into `refused`."""
 
     def __init__(self, writer: KafkaWriter, refused: deque[DeadLetter]) -> None:
         self._writer = writer
@@ -133,6 +133,6 @@ class TopicsSink(FixedPartitionedSink[Output, None]):
         """One part."""
         return ["kafka"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Part:
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Part:  # noqa: ARG002 -- Bytewax's interface
         """The one part."""
         return _Part(self._writer, self._refused)

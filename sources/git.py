@@ -156,9 +156,7 @@ class GitHistory:
             events.append(self._event(commit, "lines_changed", data, change.path))
         return events
 
-    def _event(
-        self, commit: Commit, name: str, data: dict[str, Any], path: str | None = None
-    ) -> dict[str, Any]:
+    def _event(self, commit: Commit, name: str, data: dict[str, Any], path: str | None = None) -> dict[str, Any]:
         identity = f"{commit.sha}:{name}"
         if path is not None:
             data = {**data, "path": path}
@@ -198,9 +196,7 @@ class GitHistory:
         ).split()
         edge = self._shallow_edge()
         if edge:
-            self._warn_once(
-                "shallow", f"{self.repo} is a shallow clone: {len(edge)} commits at its edge are left out"
-            )
+            self._warn_once("shallow", f"{self.repo} is a shallow clone: {len(edge)} commits at its edge are left out")
         found = [
             (sha.decode(), int(epoch))
             for epoch, sha in zip(listed[::2], listed[1::2], strict=True)
@@ -310,9 +306,7 @@ def parse_log(output: bytes) -> list[Commit]:
             if not path:  # a rename: the two names follow
                 old, path = _text(next(tokens)), next(tokens)
             binary = added == b"-"
-            files.append(
-                FileChange(_text(path), None if binary else int(added), None if binary else int(deleted), old)
-            )
+            files.append(FileChange(_text(path), None if binary else int(added), None if binary else int(deleted), old))
             commits[-1] = replace(commits[-1], files=tuple(files))
     return commits
 

@@ -109,9 +109,7 @@ def decode_offsets(state: bytes) -> dict[Place, int]:
     }
 
 
-def client_config(
-    brokers: str, group_id: str, extra: KafkaConfig | None
-) -> dict[str, str | int | float | bool]:
+def client_config(brokers: str, group_id: str, extra: KafkaConfig | None) -> dict[str, str | int | float | bool]:
     """librdkafka settings: ours, those given on top, and last those that may not be changed.
 
     :raises KafkaSourceError: if `extra` holds one of the last (its value is not repeated).

@@ -83,9 +83,7 @@ class SpoolWriter:
         if self.size >= self._warn_at:
             self._warn_at = max(self._warn_at, self.size) * 2
             if self._on_large is not None:
-                self._on_large(
-                    f"{self.path} has passed {self.size / (1 << 20):,.0f} MiB and is never rotated"
-                )
+                self._on_large(f"{self.path} has passed {self.size / (1 << 20):,.0f} MiB and is never rotated")
         return written
 
     def close(self) -> None:

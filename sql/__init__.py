@@ -1,1 +1,1 @@
-"""The database: numbered migrations, roles. SQL files only; this package lets them be found wherever it is installed."""
+"""The database: numbered migrations and roles. SQL only; a package, so that it is found wherever it is installed."""

@@ -92,7 +92,9 @@ class Generator:
                 data["metric_tags"] = dict(rand.sample(sorted(tags.items()), 3))
             if series % 3 == 0:
                 data["metric_unit"] = "ms"
-            return envelope("metric.sampled", identifier, f"agent://{series}", now, data), f"system-{series}:m{series % 5}"
+            return envelope(
+                "metric.sampled", identifier, f"agent://{series}", now, data
+            ), f"system-{series}:m{series % 5}"
         if which < 0.75:
             kind = ("cpu", "memory", "disk", "network")[series % 4]
             data = {"host": f"host-{series}", "resource_type": kind, "usage_percentage": abs(value) % 100}
@@ -147,7 +149,12 @@ class Generator:
             }
             for order in range(1, 1 + rand.randrange(4))
         ]
-        data |= {"execution_end": rfc3339(now), "status": status, "total_duration_s": rand.randint(1, 4000) / 4, "steps": steps}
+        data |= {
+            "execution_end": rfc3339(now),
+            "status": status,
+            "total_duration_s": rand.randint(1, 4000) / 4,
+            "steps": steps,
+        }
         return envelope("pipeline.finished", identifier, "ci://x", now, data), name
 
     def task(self, identifier: str, now: datetime, series: int) -> tuple[dict[str, object], str]:
@@ -159,7 +166,9 @@ class Generator:
                 "title": f"Task {task}",
                 "status": rand.choice(["open", "doing", "done"]),
                 "project_id": f"P{series % 3}",
-                "depends_on": [{"task_id": f"T-{rand.randrange(500)}", "type": "blocks"} for _ in range(rand.randrange(3))],
+                "depends_on": [
+                    {"task_id": f"T-{rand.randrange(500)}", "type": "blocks"} for _ in range(rand.randrange(3))
+                ],
             }
             return envelope("task.changed", identifier, "jira://x", now, data), task
         data = {

@@ -38,7 +38,9 @@ def points_of(event: dict[str, Any]) -> list[tuple[str, str, float]]:
     if kind == "metric.sampled":
         tags = data.get("metric_tags") or {}
         inside = ",".join(f"{key}={tags[key]}" for key in sorted(tags))
-        out.append((data["source_system"] + (f"{{{inside}}}" if tags else ""), data["metric_name"], data["metric_value"]))
+        out.append(
+            (data["source_system"] + (f"{{{inside}}}" if tags else ""), data["metric_name"], data["metric_value"])
+        )
     elif kind == "resource.sampled":
         out.append((data["host"], data["resource_type"] + "_usage", data["usage_percentage"]))
     elif kind == "pipeline.finished":

@@ -183,9 +183,7 @@ def assert_tasks(url: str, oracle: Oracle) -> None:
     assert {row[0]: row[1:] for row in rows} == {
         task: (event["data"]["status"], event["data"]["project_id"], event["id"]) for task, (_, event) in best.items()
     }
-    dependencies = query(
-        url, "SELECT dependent_task_id, parent_task_id, dependency_type FROM task_dependencies"
-    )
+    dependencies = query(url, "SELECT dependent_task_id, parent_task_id, dependency_type FROM task_dependencies")
     import uuid
 
     assert set(dependencies) == {

@@ -56,16 +56,13 @@ def test_every_command_module_is_in_the_table() -> None:
     missing = {
         module
         for module in modules - listed
-        if "\ncommand" in (text := (ROOT / (module.replace(".", "/") + ".py")).read_text())
-        or "def command(" in text
+        if "\ncommand" in (text := (ROOT / (module.replace(".", "/") + ".py")).read_text()) or "def command(" in text
     }
     assert not missing
 
 
 def test_files_are_short() -> None:
-    long = {
-        str(path.relative_to(ROOT)): lines for path in python_files() if (lines := count(path)) > MAX_LINES
-    }
+    long = {str(path.relative_to(ROOT)): lines for path in python_files() if (lines := count(path)) > MAX_LINES}
     assert not long
 
 

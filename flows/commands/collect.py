@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from flows.cli import INTERRUPTED, prepare
+from flows.settings import Settings
 from flows.stopping import StopSignals
 from sources.git import GitError, GitHistory
 from sources.host import NOMINAL_MBIT, HostSampler, PsutilProbe, sample_every
@@ -27,24 +29,33 @@ OUTPUT = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to append the events to, locked against a second writer. Default: standard output.",
 )
+BROKERS = click.option(
+    "--brokers",
+    metavar="HOST:PORT",
+    help="Send the events to Kafka instead, each to its topic and with its key.",
+)
+PARTITIONS = 4
+"""Of a topic that does not exist yet, as `hindsight publish` has it."""
 
 
 @click.group("collect")
 def command() -> None:
     """Turn what happens on this machine or in a repository into events.
 
-    The events are the contract's, one CloudEvent of JSON a line, on standard output or appended to a file.
-    Such a file is read by `hindsight stream --input` and sent to Kafka by `hindsight publish`.
+    The events are the contract's, one CloudEvent of JSON a line, on standard output, appended to a file, or sent
+    to Kafka. Such a file is read by `hindsight stream --input` and sent to Kafka by `hindsight publish`.
 
     \b
     Example:
       hindsight collect host --count 3
       hindsight collect git . --output history.jsonl
+      hindsight collect host --brokers localhost:9092
     """
 
 
 @command.command("host")
 @OUTPUT
+@BROKERS
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1, max=86_400),
@@ -68,6 +79,7 @@ def command() -> None:
 )
 def host(
     output: Path | None,
+    brokers: str | None,
     interval: float | None,
     count: int | None,
     name: str | None,
@@ -85,10 +97,10 @@ def host(
       hindsight collect host --interval 5 --count 12
       hindsight collect host --interval 10 --output host.jsonl
     """
-    settings = prepare()
+    settings = prepare(brokers=brokers)
     sampler = HostSampler(name, probe=PsutilProbe(disk), nominal_mbit=nominal_mbit)
     seconds = interval or float(settings.metrics_collection_interval)
-    with StopSignals() as stop, _sink(output) as emit:
+    with StopSignals() as stop, _sink(output, settings if brokers else None, stop) as emit:
         done = sample_every(sampler, seconds, emit, wait=stop.wait, count=count)
     if count is not None and done < count:
         raise click.exceptions.Exit(INTERRUPTED)
@@ -97,6 +109,7 @@ def host(
 @command.command("git")
 @click.argument("repository", type=click.Path(path_type=Path), default=".")
 @OUTPUT
+@BROKERS
 @click.option("--follow", is_flag=True, help="Stay, and go on with each new commit of HEAD.")
 @click.option(
     "--interval",
@@ -115,12 +128,11 @@ def host(
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that remembers the last commit, from which the next call goes on. Default: begin anew.",
 )
-@click.option(
-    "--files/--no-files", default=True, show_default=True, help="Also one event a changed text file."
-)
+@click.option("--files/--no-files", default=True, show_default=True, help="Also one event a changed text file.")
 def git(
     repository: Path,
     output: Path | None,
+    brokers: str | None,
     follow: bool,
     interval: float,
     count: int | None,
@@ -139,10 +151,13 @@ def git(
       hindsight collect git --count 100
       hindsight collect git ~/src/shop --follow --state shop.state --output shop.jsonl
     """
-    prepare()
+    settings = prepare(brokers=brokers)
     try:
         history = GitHistory(repository, state, files=files, newest=count, on_warning=LOG.warning)
-        with StopSignals() as stop, _sink(output, sync_seconds=0) as emit:
+        with (
+            StopSignals() as stop,
+            _sink(output, settings if brokers else None, stop, sync_seconds=0) as emit,
+        ):
             while True:
                 for events in history.batches(lambda: stop.requested):
                     emit(events)
@@ -155,11 +170,16 @@ def git(
 
 
 @contextlib.contextmanager
-def _sink(output: Path | None, sync_seconds: float = 1.0) -> Iterator[Emit]:
-    """Where events go: whole lines to a file or to standard output, flushed at each call.
+def _sink(output: Path | None, kafka: Settings | None, stop: StopSignals, sync_seconds: float = 1.0) -> Iterator[Emit]:
+    """Where events go: whole lines to a file or to standard output, flushed at each call, or Kafka's topics.
 
     With a state file the lines must be on the disk before the position is, hence `sync_seconds=0` there.
     """
+    if output is not None and kafka is not None:
+        raise click.UsageError("give either --output or --brokers")
+    if kafka is not None:
+        yield _to_kafka(kafka, stop)
+        return
     if output is None:
         yield _to_stdout
         return
@@ -176,8 +196,36 @@ def _sink(output: Path | None, sync_seconds: float = 1.0) -> Iterator[Emit]:
         raise click.ClickException(f"{output}: {error.strerror or error}") from None
 
 
+def _to_kafka(settings: Settings, stop: StopSignals) -> Emit:
+    """Send events to their topics; each call returns when the brokers have them, however long that takes."""
+    from sinks import kafka, publish  # noqa: PLC0415 -- librdkafka is not loaded for files
+
+    limits = publish.Limits(settings.max_record_bytes, settings.future_limit_seconds)
+    prefix = settings.topic_prefix
+    try:
+        kafka.ensure_topics(settings.brokers, kafka.input_topics(prefix), PARTITIONS, settings.kafka_config)
+        writer = kafka.KafkaWriter(settings.brokers, prefix, settings.kafka_config, stop=lambda: stop.requested)
+    except kafka.KafkaWriteError as error:
+        raise click.ClickException(str(error)) from None
+
+    def addressed(events: Sequence[dict[str, Any]]) -> Iterator[publish.Addressed]:
+        for event in events:
+            raw = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+            found = publish.address(publish.Line(0, raw), prefix, limits, time.time())
+            if isinstance(found, publish.Addressed):
+                yield found
+            else:  # such as a commit of the future
+                LOG.warning("event %s is left out: %s: %s", event["id"], found.reason, found.detail)
+
+    def emit(events: Sequence[dict[str, Any]]) -> None:
+        try:
+            publish.send(writer, addressed(events))
+        except publish.PublishError as error:
+            raise click.ClickException(str(error)) from None
+
+    return emit
+
+
 def _to_stdout(events: Sequence[dict[str, Any]]) -> None:
-    sys.stdout.write(
-        "".join(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in events)
-    )
+    sys.stdout.write("".join(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n" for event in events))
     sys.stdout.flush()

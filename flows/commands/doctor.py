@@ -54,20 +54,14 @@ def command(
       hindsight doctor
       hindsight doctor --brokers localhost:9092 --json
     """
-    settings = prepare(
-        database_url=database_url, brokers=brokers, data_dir=data_dir, recovery_dir=recovery_dir
-    )
+    settings = prepare(database_url=database_url, brokers=brokers, data_dir=data_dir, recovery_dir=recovery_dir)
     checks = checkup.run(settings)
     failed = any(check.level == "FAIL" for check in checks)
     if as_json:
-        click.echo(
-            json.dumps({"ok": not failed, "checks": [vars(check) for check in checks]}, ensure_ascii=False)
-        )
+        click.echo(json.dumps({"ok": not failed, "checks": [vars(check) for check in checks]}, ensure_ascii=False))
     else:
         for check in checks:
             level = click.style(f"{check.level:<4}", fg=STYLES[check.level])
-            click.echo(
-                f"{level}  {check.name:<11}  {check.what}" + (f"  → {check.todo}" if check.todo else "")
-            )
+            click.echo(f"{level}  {check.name:<11}  {check.what}" + (f"  → {check.todo}" if check.todo else ""))
     if failed:
         click.get_current_context().exit(FAILED)

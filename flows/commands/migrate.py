@@ -41,8 +41,6 @@ def command(database_url: str | None, check: bool, show: bool) -> None:
         for migration in pending:
             click.echo(f"-- {migration.label}\n{migration.text}")
         return
-    click.echo(
-        f"behind by {len(pending)}: {', '.join(step.label for step in pending)}" if pending else "up to date"
-    )
+    click.echo(f"behind by {len(pending)}: {', '.join(step.label for step in pending)}" if pending else "up to date")
     if pending:
         click.get_current_context().exit(1)

@@ -24,9 +24,7 @@ STEP = 500
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--brokers", metavar="HOST:PORT", help="The Kafka brokers. [ANALYTICS_BROKERS]")
 @click.option("--topic-prefix", help="First part of the topics' names. [ANALYTICS_TOPIC_PREFIX]")
-@click.option(
-    "--skip-invalid", is_flag=True, help="Send the valid events of a file that also has invalid lines."
-)
+@click.option("--skip-invalid", is_flag=True, help="Send the valid events of a file that also has invalid lines.")
 @click.option("--dry-run", is_flag=True, help="Check and count; send nothing.")
 @click.option(
     "--partitions",
@@ -68,9 +66,10 @@ def command(
     start = time.monotonic()
     checked = Checked()
     try:
-        with _opened(file) as stream:
-            if not skip_invalid or dry_run:
-                stream = _rewindable(stream)
+        with _opened(file) as opened:
+            twice = dry_run or not skip_invalid
+            stream = _rewindable(opened) if twice else opened
+            if twice:
                 with _events(stream, file, settings, checked, "checking") as events:
                     for _ in events:
                         pass
@@ -91,9 +90,7 @@ def command(
         raise click.ClickException(f"{file} changed while it was sent: {checked.invalid} lines were left out")
 
 
-def _send(
-    stream: BinaryIO, file: str, settings: Settings, checked: Checked, partitions: int, timeout: float
-) -> int:
+def _send(stream: BinaryIO, file: str, settings: Settings, checked: Checked, partitions: int, timeout: float) -> int:
     from sinks import kafka, publish  # noqa: PLC0415 -- `--help` does not need librdkafka
 
     config = settings.kafka_config
@@ -131,7 +128,7 @@ def _rewindable(stream: BinaryIO) -> BinaryIO:
     """The stream itself, or a temporary copy of one that can be read only once, such as a pipe."""
     if stream.seekable():
         return stream
-    copy: IO[bytes] = tempfile.TemporaryFile()
+    copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- ends with the command
     shutil.copyfileobj(stream, copy)
     copy.seek(0)
     return cast(BinaryIO, copy)

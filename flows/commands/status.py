@@ -58,9 +58,7 @@ class Status:
     @property
     def total(self) -> Counts:
         """The sum over all inputs."""
-        return Counts(
-            **{name: sum(getattr(counts, name) for counts in self.topics.values()) for name in COUNTS}
-        )
+        return Counts(**{name: sum(getattr(counts, name) for counts in self.topics.values()) for name in COUNTS})
 
     def as_json(self) -> dict[str, Any]:
         """The totals, then `topics` with the same counts each."""

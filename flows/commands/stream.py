@@ -42,8 +42,9 @@ def command(inputs: tuple[str, ...], follow: bool, exit_at_end: bool, **options:
       hindsight stream --input builds.jsonl.gz --database-url postgresql://localhost/analytics --recovery-dir state
       hindsight stream --brokers localhost:9092 --exit-at-end
     """
-    from flows import realtime, settings  # noqa: PLC0415 -- --help loads none of it
-    from flows.signals import stop_on_signals  # noqa: PLC0415
+    from flows import realtime  # noqa: PLC0415 -- --help loads none of it
+    from flows.cli import prepare  # noqa: PLC0415
+    from flows.stopping import StopSignals  # noqa: PLC0415
 
     if bool(inputs) == bool(options["brokers"]):
         raise click.UsageError("give either --input or --brokers")
@@ -57,13 +58,14 @@ def command(inputs: tuple[str, ...], follow: bool, exit_at_end: bool, **options:
         if follow and path.endswith(".gz"):
             raise click.UsageError(f"--input {path}: a .gz file can't be followed")
     given = {OPTIONS[name]: value for name, value in options.items() if value is not None}
-    with stop_on_signals() as stopped:
+    settings = prepare(**given)
+    with StopSignals() as wish:
         totals = realtime.run(
-            settings.load(**given),
+            settings,
             inputs=inputs,
             kafka=not inputs,
             follow=follow,
             exit_at_end=exit_at_end,
-            stop=stopped,
+            stop=lambda: wish.requested,
         )
     click.echo(json.dumps(totals))

@@ -8,9 +8,7 @@ import click
 
 
 @click.command("up")
-@click.option(
-    "--demo", is_flag=True, help="Two minutes with a real CPU load of 15 s in them, then a summary."
-)
+@click.option("--demo", is_flag=True, help="Two minutes with a real CPU load of 15 s in them, then a summary.")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

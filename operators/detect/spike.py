@@ -160,9 +160,7 @@ class SpikeState(
     ring: list[float] = msgspec.field(default_factory=list)
 
 
-def judge(
-    state: SpikeState, time_us: int, value: float, config: SpikeConfig, always: bool = False
-) -> Verdict | None:
+def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, always: bool = False) -> Verdict | None:
     """Judge `value` by what came before it, then learn it. None means plainly normal, or still warming up.
 
     `time_us` is the event time in µs since the epoch; a value that is not a number is ignored. With `always` each value
@@ -331,9 +329,7 @@ def _weigh(
             direction="up" if score >= 0.0 else "down",
             confidence=confidence(strength, threshold, state.seen),
             abnormal=abnormal,
-            evidence={
-                name: round(max(-SCORE_LIMIT, min(part, SCORE_LIMIT)), 3) for name, part in parts.items()
-            },
+            evidence={name: round(max(-SCORE_LIMIT, min(part, SCORE_LIMIT)), 3) for name, part in parts.items()},
         )
 
     if abs(by_mean) > config.clear_at:

@@ -23,4 +23,4 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     direction: Literal["up", "down"]
     confidence: float
     abnormal: bool
-    evidence: dict[str, float | str]
+    evidence: dict[str, int | float | str]

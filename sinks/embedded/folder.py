@@ -90,9 +90,7 @@ class DataFolder:
         """Replace a file in one step; its owner alone may read it."""
         path, draft = self.path / name, self.path / f"{name}.new"
         draft.unlink(missing_ok=True)
-        with os.fdopen(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-        ) as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         self.give_away([draft])
         return draft.replace(path)
@@ -118,9 +116,7 @@ class DataFolder:
         try:
             found: dict[str, Any] = json.loads((self.path / "server.json").read_text(encoding="utf-8"))
             owner = found["owner"]
-            return State(
-                int(found["port"]), Owner(int(owner["pid"]), float(owner["started"])) if owner else None
-            )
+            return State(int(found["port"]), Owner(int(owner["pid"]), float(owner["started"])) if owner else None)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -196,9 +192,7 @@ class DataFolder:
 
     def _pid_file(self) -> list[str]:
         try:
-            return (
-                (self.cluster / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
-            )
+            return (self.cluster / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -221,7 +215,5 @@ def _lock(descriptor: int, timeout: float, path: Path) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise EmbeddedError(
-                    f"another process has been busy with {path} for {timeout:.0f} s"
-                ) from None
+                raise EmbeddedError(f"another process has been busy with {path} for {timeout:.0f} s") from None
             time.sleep(0.05)

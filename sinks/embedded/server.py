@@ -91,9 +91,7 @@ class EmbeddedPostgres:
         """URL of the running server; raises :class:`EmbeddedError` when none runs."""
         if not self.is_running():
             path = self._folder.path
-            raise EmbeddedError(
-                f"no server runs on {path}: start it with hindsight database start --data-dir {path}"
-            )
+            raise EmbeddedError(f"no server runs on {path}: start it with hindsight database start --data-dir {path}")
         return self._folder.url(DATABASE)
 
     def is_running(self) -> bool:
@@ -124,9 +122,7 @@ class EmbeddedPostgres:
             except psutil.NoSuchProcess:
                 return
             except psutil.AccessDenied as error:
-                raise EmbeddedError(
-                    f"may not stop PostgreSQL (process {process.pid}): it is another user's"
-                ) from error
+                raise EmbeddedError(f"may not stop PostgreSQL (process {process.pid}): it is another user's") from error
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
                 if ended(process):
@@ -186,18 +182,12 @@ class EmbeddedPostgres:
     def _connectable_url(self) -> str:
         """The URL, after one real connection; makes the database when it isn't there yet."""
         try:
-            with psycopg.connect(
-                self._folder.url("postgres"), autocommit=True, connect_timeout=10
-            ) as connection:
-                row = connection.execute(
-                    "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-                ).fetchone()
+            with psycopg.connect(self._folder.url("postgres"), autocommit=True, connect_timeout=10) as connection:
+                row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
                 if row is None:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.Error as error:
-            raise EmbeddedError(
-                f"the embedded server refuses a connection: {programs.one_line(str(error))}"
-            ) from error
+            raise EmbeddedError(f"the embedded server refuses a connection: {programs.one_line(str(error))}") from error
         return self._folder.url(DATABASE)
 
 

@@ -71,9 +71,7 @@ def test_git_newest_without_files(repo: Path) -> None:
 def test_git_follow_until_a_signal(repo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "flows", "collect", "git", str(repo), "--follow", "--interval", "0.1"]
-    with subprocess.Popen(
-        [*command, "--output", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*command, "--output", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         for lines in (12, 16):
             deadline = time.monotonic() + 20
             while not out.exists() or len(out.read_text().splitlines()) < lines:
@@ -101,9 +99,7 @@ def test_host_that_is_interrupted(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flows", "collect", "host", "--interval", "0.1"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
@@ -119,6 +115,8 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (("host", "--interval", "0"), "--interval", 2),
         (("host", "--count", "x"), "--count", 2),
         (("host", "--count", "1", "--interval", "0.1", "--output", "/dev/null/x"), "/dev/null/x", 1),
+        (("host", "--output", "x", "--brokers", "localhost:1"), "either --output or --brokers", 2),
+        (("host", "--brokers", "nonsense"), "HOST:PORT", 2),
         (("nothing",), "No such command", 2),
     ):
         done = hindsight(*arguments)

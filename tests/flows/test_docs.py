@@ -66,9 +66,7 @@ def test_the_producers_examples_are_valid_events(tmp_path: Path, monkeypatch: py
 
 
 def test_the_readmes_example_makes_valid_events() -> None:
-    found = re.search(
-        r"<<'PYTHON'\n(.*?)^PYTHON$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M
-    )
+    found = re.search(r"<<'PYTHON'\n(.*?)^PYTHON$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M)
     assert found
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

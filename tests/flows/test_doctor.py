@@ -85,9 +85,7 @@ def test_tables_are_missing(empty_database: str) -> None:
 
 def test_a_database_ahead_of_this_program(database: str) -> None:
     with psycopg.connect(database) as connection:
-        connection.execute(
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')"
-        )
+        connection.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     found = checks("--database-url", database)
     assert found["schema"].level == "FAIL" and "9999_later" in found["schema"].what
 

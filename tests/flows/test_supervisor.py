@@ -221,9 +221,7 @@ def test_the_history_of_a_repository(plan: Plan, tmp_path: Path) -> None:
     assert flow.lines == 3
 
 
-def test_no_repository_is_a_warning_or_an_error(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_repository_is_a_warning_or_an_error(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     status, printed = run(Plan(**{**vars(plan), "repo": tmp_path}), Flow())
     assert status == 0 and "no code history" in printed
@@ -301,9 +299,7 @@ def test_the_demos_load_ends_with_its_parent(tmp_path: Path) -> None:
         "print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         pid = int(next(line for line in process.stdout if line.strip().isdigit()))
         process.kill()

@@ -52,7 +52,7 @@ def test_screen_has_every_figure() -> None:
     for piece in (
         "12.5 events/s", "read 1,400", "applied 1,390", "late 2", "dead letters 5", "duplicates 3", "series 74",
         "open panes 13", "rows written 1,390", "queue 2/8", "event→row 100 ms/4.0 s", "event→pattern 800 ms/800 ms",
-        "host.jsonl", "watermark   1.5 s ago", "git.jsonl", "watermark    1d1h ago", "patterns found: 1", "high_cpu_usage",
+        "host.jsonl", "watermark   1.5 s ago", "git.jsonl", "watermark    1d1h ago", "patterns found: 1",
         "(0.93) high_cpu_usage in web-1 cpu_usage", "97.2 % is above 80 % for 20 s.",
     ):  # fmt: skip
         assert piece in text, piece
@@ -93,9 +93,7 @@ def test_patterns_newest_first_and_updated_in_place() -> None:
 
 
 def test_severity_is_coloured() -> None:
-    console = Console(
-        record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor"
-    )
+    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(filled().snapshot(), 0, URL))
     styled = console.export_text(styles=True)
     assert "\x1b[1;31m● high" in styled
@@ -210,9 +208,7 @@ def test_summary_has_a_line_for_each_pattern() -> None:
     console.print(summary_table(live.snapshot().patterns))
     lines = console.export_text().splitlines()
     assert len(lines) == 2 + 1 and max(map(cell_len, lines)) <= 160
-    assert any(
-        "high" in line and "0.93" in line and "high_cpu_usage in web-1 cpu_usage" in line for line in lines
-    )
+    assert any("high" in line and "0.93" in line and "high_cpu_usage in web-1 cpu_usage" in line for line in lines)
 
 
 def test_redact_keeps_what_is_no_secret() -> None:

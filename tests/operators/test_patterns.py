@@ -161,9 +161,7 @@ STEPS = st.lists(
         ),
     ),
     max_size=80,
-).map(
-    lambda gaps: [(sum(gap for gap, _ in gaps[: i + 1]) * SECOND, said) for i, (_, said) in enumerate(gaps)]
-)
+).map(lambda gaps: [(sum(gap for gap, _ in gaps[: i + 1]) * SECOND, said) for i, (_, said) in enumerate(gaps)])
 
 
 def brute_force(steps, life=LIFE):
@@ -195,9 +193,7 @@ def brute_force(steps, life=LIFE):
                 now, said = steps[at]
                 normals += said is None
                 near = now - resolved <= life.flap_us or normals < life.flap_count
-                if not near or (
-                    said is not None and said.abnormal and said.confidence >= life.open_confidence
-                ):
+                if not near or (said is not None and said.abnormal and said.confidence >= life.open_confidence):
                     again = at if near else None
                     break
             else:
@@ -239,9 +235,7 @@ def test_a_restart_at_every_step_changes_nothing(steps):
 @given(STEPS)
 def test_changes_follow_the_life_of_a_pattern(steps):
     open_id, known = None, set()
-    confident = {
-        time for time, said in steps if said is not None and said.abnormal and said.confidence >= 0.7
-    }
+    confident = {time for time, said in steps if said is not None and said.abnormal and said.confidence >= 0.7}
     for kind, pattern in drive(steps)[0]:
         if kind == "opened":
             assert open_id is None
@@ -253,9 +247,7 @@ def test_changes_follow_the_life_of_a_pattern(steps):
         assert pattern.pattern_id == pattern_id("spike", WEB.entity, WEB.measure, pattern.opened_us)
         assert pattern.confidence >= 0.7, "never open with a confidence below the threshold"
         assert pattern.is_active == (kind != "resolved")
-        assert (
-            pattern.opened_us <= pattern.last_observed_us <= (pattern.resolved_us or pattern.last_observed_us)
-        )
+        assert pattern.opened_us <= pattern.last_observed_us <= (pattern.resolved_us or pattern.last_observed_us)
         assert 0.0 <= pattern.significance <= 1.0
         assert pattern.observation_count >= 1
         assert len(pattern.evidence["recent"]) <= 10
@@ -289,9 +281,7 @@ def test_a_pattern_is_json():
 def run_threshold(values, measure="cpu_usage"):
     rule, state, incident, told = threshold.rule_for(measure), threshold.ThresholdState(), None, []
     for i, value in enumerate(values):
-        incident, change = advance(
-            incident, WEB, "threshold", threshold.judge(state, rule, value), value, i * SECOND
-        )
+        incident, change = advance(incident, WEB, "threshold", threshold.judge(state, rule, value), value, i * SECOND)
         if change is not None:
             told.append((i, change.kind, change.pattern))
     return told

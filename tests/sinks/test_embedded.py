@@ -30,9 +30,7 @@ from sinks.embedded.launch import WAYS
 
 ROOT = Path(__file__).parent.parent.parent
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it is about leaving root")
-LINUX_ONLY = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="needs Linux's parent-death signal"
-)
+LINUX_ONLY = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's parent-death signal")
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +104,16 @@ def test_a_new_folder_gives_a_server(tmp_path: Path) -> None:
     try:
         parts = conninfo_to_dict(url)
         assert (parts["user"], parts["host"], parts["dbname"]) == ("hindsight", "127.0.0.1", "hindsight")
-        assert (
-            url
-            == server.url()
-            == f"postgresql://hindsight:{parts['password']}@127.0.0.1:{parts['port']}/hindsight"
-        )
+        assert url == server.url() == f"postgresql://hindsight:{parts['password']}@127.0.0.1:{parts['port']}/hindsight"
         assert scalar(url, "SELECT current_user || ' ' || current_database()") == "hindsight hindsight"
         assert scalar(url, "SHOW unix_socket_directories") == ""
         assert scalar(url, "SHOW listen_addresses") == "127.0.0.1"
         assert scalar(url, "SHOW timezone") == "UTC"
         assert (
-            scalar(
-                url, "SELECT datlocprovider::text || datlocale FROM pg_database WHERE datname = 'hindsight'"
-            )
+            scalar(url, "SELECT datlocprovider::text || datlocale FROM pg_database WHERE datname = 'hindsight'")
             == "bC.UTF-8"
         )
-        assert scalar(url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'hindsight'").startswith(
-            "SCRAM-SHA-256$"
-        )
+        assert scalar(url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'hindsight'").startswith("SCRAM-SHA-256$")
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(url.replace(str(parts["password"]), "wrong"))
         assert stat.S_IMODE((path / "password").stat().st_mode) == 0o600
@@ -171,9 +161,7 @@ def test_a_running_server_is_shared_and_left_alone(data_dir: Path) -> None:
 
 def test_starts_at_the_same_time_give_one_server(data_dir: Path) -> None:
     urls: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: urls.append(EmbeddedPostgres(data_dir).start())) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: urls.append(EmbeddedPostgres(data_dir).start())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -190,8 +178,7 @@ def test_left_running_it_outlives_its_process_and_holds_no_pipe(data_dir: Path) 
     start = [sys.executable, "-m", "flows", "database", "start", "--data-dir", str(data_dir)]
     # Like $(…): output ends only when nobody holds the pipe any more.
     outputs = [
-        subprocess.run(start, env=environment, capture_output=True, text=True, timeout=60, check=True)
-        for _ in range(2)
+        subprocess.run(start, env=environment, capture_output=True, text=True, timeout=60, check=True) for _ in range(2)
     ]
     assert outputs[0].stdout == outputs[1].stdout
     assert [output.stderr for output in outputs] == ["", ""]
@@ -311,8 +298,7 @@ def test_a_failed_start_says_why_and_leaves_nothing_behind(data_dir: Path) -> No
         EmbeddedPostgres(data_dir).start()
     assert "\n" not in str(failure.value)
     assert not any(
-        str(data_dir) in " ".join(process.info["cmdline"] or [])
-        for process in psutil.process_iter(["cmdline"])
+        str(data_dir) in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
     )
 
 
@@ -323,9 +309,7 @@ def test_an_interrupted_first_start_is_begun_again(tmp_path: Path) -> None:
         assert scalar(server.url(), "SELECT 1") == 1
 
 
-def test_settings_of_the_environment_do_not_reach_the_server(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_of_the_environment_do_not_reach_the_server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGDATA", "/nonexistent")
     monkeypatch.setenv("LC_ALL", "xx_XX.broken")
     with EmbeddedPostgres(data_dir) as server:

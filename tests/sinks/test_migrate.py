@@ -134,9 +134,7 @@ def test_errors_of_the_connection_are_one_line_without_the_password() -> None:
         assert "\n" not in str(failure.value)
 
 
-def test_without_the_right_to_make_roles_the_tables_come_all_the_same(
-    empty_database: str, folder: Path
-) -> None:
+def test_without_the_right_to_make_roles_the_tables_come_all_the_same(empty_database: str, folder: Path) -> None:
     parts = conninfo_to_dict(empty_database)
     role = f"plain_{parts['dbname']}"
     name = sql.Identifier(role)
@@ -171,9 +169,9 @@ def test_roles_read_views_and_no_table(database: str) -> None:
 
 def test_running_again_makes_the_roles_again(database: str) -> None:
     assert migrate.migrate(database) == []
-    assert query(
-        database, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'hindsight\\_%' AND NOT rolcanlogin"
-    ) == [(3,)]
+    assert query(database, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'hindsight\\_%' AND NOT rolcanlogin") == [
+        (3,)
+    ]
 
 
 def test_command(empty_database: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from operators.events import CodeMeasured, decode, route
+from operators.events import decode, route
+from operators.types import CodeMeasured
 from sources import git
 from sources.git import GitError, GitHistory, codebase_id, parse_log, remote_name
 
@@ -116,9 +117,7 @@ def test_events_decode_by_the_contracts_types(repo: Repo) -> None:
     sha = repo.commit({"a.py": "1\n"})
     decoded = [decode(json.dumps(event).encode()) for event in read(GitHistory(repo.path))]
     assert {type(event) for event in decoded} == {CodeMeasured}
-    assert [
-        (event.data.metric_type, event.data.path) for event in decoded if isinstance(event, CodeMeasured)
-    ] == [
+    assert [(event.data.metric_type, event.data.path) for event in decoded if isinstance(event, CodeMeasured)] == [
         ("lines_added", None),
         ("lines_deleted", None),
         ("files_changed", None),
@@ -192,8 +191,7 @@ def test_merges_are_measured_once(repo: Repo) -> None:
 
 def test_ascending_time_though_the_clocks_differ(repo: Repo) -> None:
     shas = [
-        repo.commit({"a": f"{number}\n"}, at=BASE + offset)
-        for number, offset in enumerate((500, 100, 300, 200, 200))
+        repo.commit({"a": f"{number}\n"}, at=BASE + offset) for number, offset in enumerate((500, 100, 300, 200, 200))
     ]
     events = read(GitHistory(repo.path))
     assert commits(events) == [shas[1], shas[3], shas[4], shas[2], shas[0]]
@@ -213,9 +211,7 @@ def test_goes_on_after_the_last_commit(repo: Repo, tmp_path: Path) -> None:
     assert not list(state.parent.glob("*.new"))
 
 
-def test_a_chunk_that_was_not_stored_is_read_again(
-    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chunk_that_was_not_stored_is_read_again(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git, "CHUNK", 2)
     shas = [repo.commit({"a": f"{number}\n"}) for number in range(5)]
     state = tmp_path / "git.json"

@@ -12,7 +12,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from operators.events import ResourceSampled, decode, route
+from operators.events import decode, route
+from operators.types import ResourceSampled
 from sources import host
 from sources.host import CoreTimes, HostSampler, Link, PsutilProbe, Reading, sample_every
 

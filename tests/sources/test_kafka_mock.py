@@ -29,9 +29,7 @@ class Mock:
     """The mock cluster lives in this producer."""
 
     def __init__(self) -> None:
-        self.producer = Producer(
-            {"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0}
-        )
+        self.producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused:1", "log_level": 0})
         (broker,) = self.producer.list_topics(timeout=10).brokers.values()
         self.brokers = f"{broker.host}:{broker.port}"
 
@@ -65,9 +63,7 @@ def build(mock: Mock) -> Iterator[Build]:
         part.close()
 
 
-def take(
-    part: KafkaPartition, enough: Callable[[list[Batch]], bool], seconds: float = 10.0
-) -> list[tuple[str, Batch]]:
+def take(part: KafkaPartition, enough: Callable[[list[Batch]], bool], seconds: float = 10.0) -> list[tuple[str, Batch]]:
     """Poll until `enough` of the batches so far, as Bytewax would (it fails after `seconds`)."""
     items: list[tuple[str, Batch]] = []
     deadline = time.monotonic() + seconds

@@ -105,9 +105,7 @@ def test_the_lock_ends_with_the_process(tmp_path: Path) -> None:
         "s = SpoolWriter(pathlib.Path(sys.argv[1])); s.append([{'n': 1}]); print('held', flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=root
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
         with pytest.raises(SpoolLockedError):
             SpoolWriter(path)

@@ -79,9 +79,7 @@ def test_the_stream_writes_columns_that_are_there(database: Connection) -> None:
         found[table][column] = kind
     short = {"bigint": "int8", "int": "int4", "uuid[]": "_uuid", "text[]": "_text"}
     for table in tables.ALL:
-        assert {name: short.get(kind, kind) for name, kind in table.columns}.items() <= found[
-            table.name
-        ].items()
+        assert {name: short.get(kind, kind) for name, kind in table.columns}.items() <= found[table.name].items()
 
 
 def test_the_stream_leaves_no_required_column_out(database: Connection) -> None:
@@ -191,9 +189,7 @@ INTEGRATION = {
         ("metric_rollups", ROLLUP, {"n": 0}),
     ],
 )
-def test_checks_refuse_bad_rows(
-    database: Connection, table: str, good: dict[str, Any], bad: dict[str, Any]
-) -> None:
+def test_checks_refuse_bad_rows(database: Connection, table: str, good: dict[str, Any], bad: dict[str, Any]) -> None:
     with pytest.raises(psycopg.errors.IntegrityError), database.transaction():
         insert(database, table, {**good, **bad})
     insert(database, table, good)

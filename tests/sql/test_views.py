@@ -87,9 +87,7 @@ def test_views_add_partitions_up_and_choose_among_inputs(
     for entity, time, *values in found_rows:
         want = expected[int(entity[1:]), time]
         for name, value in zip(names, values, strict=True):
-            assert value == (
-                want[name] if want[name] is None else pytest.approx(want[name], rel=1e-9, abs=1e-7)
-            ), name
+            assert value == (want[name] if want[name] is None else pytest.approx(want[name], rel=1e-9, abs=1e-7)), name
 
 
 def test_one_input_may_take_over_from_another_within_an_hour(database: Connection) -> None:
@@ -98,9 +96,7 @@ def test_one_input_may_take_over_from_another_within_an_hour(database: Connectio
         time = T0 + timedelta(minutes=minute)
         insert(database, "metric_rollups", {**ROLLUP, "level": 300, "time": time, "input": given, "n": n})
     assert query(database, "SELECT n, sum, avg FROM series_1h") == [(16, 3.0, 3 / 16)]
-    assert query(
-        database, "SELECT n FROM series_1d WHERE time >= '2026-01-05Z' AND time < '2026-01-06Z'"
-    ) == [(16,)]
+    assert query(database, "SELECT n FROM series_1d WHERE time >= '2026-01-05Z' AND time < '2026-01-06Z'") == [(16,)]
 
 
 def test_stddev_is_the_samples(database: Connection) -> None:
@@ -113,9 +109,7 @@ def test_stddev_is_the_samples(database: Connection) -> None:
     assert found == [(pytest.approx(statistics.stdev(values)),), (None,)]
 
 
-@pytest.mark.parametrize(
-    "value", [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 1e-200, 1e160, 0.0]
-)
+@pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 1e-200, 1e160, 0.0])
 @pytest.mark.parametrize("n", [1, 2, 10**15])
 def test_absurd_values_do_not_break_a_view(database: Connection, value: float, n: int) -> None:
     squares = min(value * value, 1.7976931348623157e308)

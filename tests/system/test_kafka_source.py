@@ -65,9 +65,7 @@ def poll(part: KafkaPartition, until: Callable[[Items], bool], seconds: float = 
 
 def records(items: Items) -> list[tuple[str, int, bytes | None]]:
     return [
-        (key, offset, value)
-        for key, batch in items
-        for offset, value in zip(batch.offsets, batch.values, strict=True)
+        (key, offset, value) for key, batch in items for offset, value in zip(batch.offsets, batch.values, strict=True)
     ]
 
 
@@ -110,9 +108,7 @@ def test_an_offset_that_retention_took_is_a_clear_error(kafka: KafkaServer, buil
 def test_records_that_go_while_they_are_read_are_a_clear_error(kafka: KafkaServer, build: Build) -> None:
     kafka.create_topic("going", 1)
     send(kafka, "going", [b"x" * 1000] * 2000, **{"batch.num.messages": 10})
-    part = build(
-        "going", batch_size=1, kafka_config={"queued.min.messages": 1, "fetch.message.max.bytes": 1000}
-    )
+    part = build("going", batch_size=1, kafka_config={"queued.min.messages": 1, "fetch.message.max.bytes": 1000})
     poll(part, at_least(1))
     kafka.delete_records("going", 0, 1900)
     with pytest.raises(OffsetOutOfRange, match=r"1900 \(low\) to 2000 \(high\)") as caught:

@@ -24,9 +24,7 @@ from tests.system.kafka_server import KafkaServer
 
 
 def read(kafka: KafkaServer, topic: str, count: int, partition: int = 0) -> list[Message]:
-    consumer = Consumer(
-        {"bootstrap.servers": kafka.brokers, "group.id": "reader", "auto.offset.reset": "earliest"}
-    )
+    consumer = Consumer({"bootstrap.servers": kafka.brokers, "group.id": "reader", "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, partition, 0)])
     found: list[Message] = []
     deadline = time.monotonic() + 15

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -27,6 +28,9 @@ OFTEN = {"epoch_seconds": "0.5", "batch_size": "200", "write_queue_batches": "2"
 """Small batches and frequent snapshots: more moments at which a kill may hurt."""
 
 
+Expected = tuple[dict[str, str], list[Path]]
+
+
 @pytest.fixture(scope="module")
 def generated() -> Generated:
     return Generator(seed=11, partitions=3).generate(EVENTS)
@@ -35,18 +39,18 @@ def generated() -> Generated:
 @pytest.fixture(scope="module")
 def expected(
     generated: Generated, database_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
-    """Checksums of an uninterrupted run that equals the oracle, and where its files are."""
+) -> Iterator[Expected]:
+    """Checksums of an uninterrupted run that equals the oracle, and its files."""
     folder = tmp_path_factory.mktemp("kill")
     paths = flow.write_files(generated, folder)
     with temporary_database(database_url, migrated_template) as url:
         flow.stream(*flow.inputs(paths), "--database-url", url, "--recovery-dir", folder / "whole", **OFTEN)
         assert_tables(url, Oracle(generated))
-        yield checksums(url) | {"folder": str(folder)}
+        yield checksums(url), paths
 
 
 def killed_until_done(arguments: list[str], seed: int, span: tuple[float, float]) -> int:
-    """Run `stream` and kill it again and again; after `KILLS` kills let it end. Returns the kills that hit it running."""
+    """Run `stream` and kill it again and again, then let it end. Returns the kills that hit it running."""
     rand = random.Random(seed)
     hits = 0
     while hits < KILLS:
@@ -65,10 +69,9 @@ def killed_until_done(arguments: list[str], seed: int, span: tuple[float, float]
 
 
 def test_flow(
-    expected: dict[str, str], generated: Generated, database_url: str, migrated_template: str, tmp_path: Path
+    expected: Expected, generated: Generated, database_url: str, migrated_template: str, tmp_path: Path
 ) -> None:
-    wanted = dict(expected)
-    paths = [Path(wanted.pop("folder")) / f"part-{number}.jsonl" for number in range(3)]
+    wanted, paths = expected
     with temporary_database(database_url, migrated_template) as url:
         arguments = [*flow.inputs(paths), "--database-url", url, "--recovery-dir", str(tmp_path / "state")]
         hits = killed_until_done(arguments, seed=1, span=(1.0, 3.0))
@@ -76,10 +79,10 @@ def test_flow(
         assert checksums(url) == wanted
 
 
-def test_database(expected: dict[str, str], tmp_path: Path) -> None:
-    wanted = dict(expected)
-    paths = [Path(wanted.pop("folder")) / f"part-{number}.jsonl" for number in range(3)]
-    server = EmbeddedPostgres(tmp_path / "postgres")
+def test_database(expected: Expected, tmp_path: Path) -> None:
+    wanted, paths = expected
+    folder = tmp_path / "postgres"
+    server = EmbeddedPostgres(folder)
     url = server.start()
     try:
         migrate(url)
@@ -91,7 +94,7 @@ def test_database(expected: dict[str, str], tmp_path: Path) -> None:
         while process.poll() is None and kills < min(KILLS, 5):
             time.sleep(rand.uniform(1.0, 2.5))
             if process.poll() is None:
-                kill_server(server)
+                kill_server(folder)
                 kills += 1
                 server.start()
         out, errors = process.communicate(timeout=300)
@@ -104,12 +107,9 @@ def test_database(expected: dict[str, str], tmp_path: Path) -> None:
         server.stop()
 
 
-def kill_server(server: EmbeddedPostgres) -> None:
+def kill_server(folder: Path) -> None:
     """kill -9 of the postmaster, which takes its children with it sooner or later."""
-    import signal
-
-    pid = int((server.data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, signal.SIGKILL)
+    os.kill(int((folder / "cluster" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     time.sleep(0.3)
 
 

@@ -27,9 +27,7 @@ def oracle(generated: Generated) -> Oracle:
     return Oracle(generated)
 
 
-def test_file(
-    generated: Generated, oracle: Oracle, database_url: str, migrated_template: str, tmp_path: Path
-) -> None:
+def test_file(generated: Generated, oracle: Oracle, database_url: str, migrated_template: str, tmp_path: Path) -> None:
     paths = flow.write_files(generated, tmp_path)
     sums = []
     for batch_size in ("313", "5000"):

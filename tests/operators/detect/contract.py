@@ -38,9 +38,7 @@ def check_detector(track: Track) -> None:
     for name, points in _inputs(track).items():
         verdicts, state = track.run(points)
         _well_formed(track, verdicts, f"{track.name} on {name}")
-        assert len(encode(state)) <= track.size_limit, (
-            f"{track.name} on {name}: state of {len(encode(state))} bytes"
-        )
+        assert len(encode(state)) <= track.size_limit, f"{track.name} on {name}: state of {len(encode(state))} bytes"
         again, twin = track.run(points)
         assert again == verdicts, f"{track.name} on {name}: not deterministic"
         assert encode(twin) == encode(state), f"{track.name} on {name}: states differ"
@@ -99,9 +97,7 @@ def _well_formed(track: Track, verdicts: Sequence[Verdict | None], where: str) -
 
 def _no_look_ahead(track: Track, points: Points, verdicts: Sequence[Verdict | None], name: str) -> None:
     for cut in (1, len(points) // 3, len(points) - 1):
-        assert track.run(points[:cut])[0] == verdicts[:cut], (
-            f"{track.name} on {name}: the future changes the past"
-        )
+        assert track.run(points[:cut])[0] == verdicts[:cut], f"{track.name} on {name}: the future changes the past"
 
 
 def _resumes(track: Track, points: Points, verdicts: Sequence[Verdict | None], state: Any, name: str) -> None:
@@ -112,9 +108,7 @@ def _resumes(track: Track, points: Points, verdicts: Sequence[Verdict | None], s
         assert encode(state_now) == raw, f"{track.name} on {name}: a snapshot does not round-trip"
         said = track.judge(state_now, time, value)
         assert said == verdicts[index], f"{track.name} on {name}: resumed at {index}, it says otherwise"
-    assert encode(state_now) == encode(state), (
-        f"{track.name} on {name}: resumed at each value, it ends elsewhere"
-    )
+    assert encode(state_now) == encode(state), f"{track.name} on {name}: resumed at each value, it ends elsewhere"
 
 
 def _short_names(track: Track) -> None:

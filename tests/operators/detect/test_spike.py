@@ -23,9 +23,7 @@ def feed(values, config=CONFIG, state=None, always=False):
 
 
 def alarms(values, config=CONFIG):
-    return [
-        i for i, verdict in enumerate(feed(values, config)[0]) if verdict is not None and verdict.abnormal
-    ]
+    return [i for i, verdict in enumerate(feed(values, config)[0]) if verdict is not None and verdict.abnormal]
 
 
 def gauss(count, mean=50.0, deviation=3.0, seed=1):
@@ -151,9 +149,7 @@ def test_a_gap_forgets_the_trend():
     assert state.trend < 0.1
 
 
-@pytest.mark.parametrize(
-    ("sensitivity", "open_at"), [(0.0, 10.57), (0.5, 8.89), (0.95, 5.0), (0.99, 3.34), (1.0, 2.5)]
-)
+@pytest.mark.parametrize(("sensitivity", "open_at"), [(0.0, 10.57), (0.5, 8.89), (0.95, 5.0), (0.99, 3.34), (1.0, 2.5)])
 def test_sensitivity_sets_the_threshold(sensitivity, open_at):
     assert SpikeConfig.of(sensitivity).open_at == pytest.approx(open_at, abs=0.01)
 

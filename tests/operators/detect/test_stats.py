@@ -39,6 +39,4 @@ def test_order_statistics_are_numpys(values, share):
     ordered = sorted(values)
     assert median(ordered) == pytest.approx(np.median(values), rel=1e-12, abs=1e-9)
     assert quantile(ordered, share) == pytest.approx(np.quantile(values, share), rel=1e-9, abs=1e-6)
-    assert median_deviation(values, median(ordered)) == pytest.approx(
-        median_abs_deviation(values), rel=1e-9, abs=1e-6
-    )
+    assert median_deviation(values, median(ordered)) == pytest.approx(median_abs_deviation(values), rel=1e-9, abs=1e-6)

@@ -154,11 +154,7 @@ def test_the_rate_is_that_of_the_window(steps):
         total, failed = window(events)
         assert (sum(state.counts), sum(state.failures)) == (total, failed)
         assert state.rate == failed / total
-        certain = (
-            wilson_lower(failed, total) > FAILED.limit
-            and failed >= JUDGED_FAILURES
-            and total >= JUDGED_OUTCOMES
-        )
+        certain = wilson_lower(failed, total) > FAILED.limit and failed >= JUDGED_FAILURES and total >= JUDGED_OUTCOMES
         assert (verdict is not None and verdict.abnormal) == certain
         assert (verdict is None) == (failed / total <= FAILED.limit or total < JUDGED_OUTCOMES)
         if certain:
