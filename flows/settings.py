@@ -120,7 +120,7 @@ class Settings(BaseSettings):
 
     # --- time and windows
     pane_seconds: int = Field(
-        10, ge=1, le=60, description="Length of a base pane in seconds of event time; divides 60."
+        10, ge=1, le=10, description="Length of a base pane in seconds of event time: 1, 2, 5 or 10."
     )
     lateness_seconds: float = Field(
         5.0, ge=0, le=86_400, description="How far, in seconds of event time, a record may lag the watermark."
@@ -231,9 +231,9 @@ class Settings(BaseSettings):
 
     @field_validator("pane_seconds")
     @classmethod
-    def _divides_a_minute(cls, value: int) -> int:
-        if 60 % value:
-            raise ValueError("must divide 60, so that minutes can be merged from panes")
+    def _divides_ten(cls, value: int) -> int:
+        if 10 % value:
+            raise ValueError("must be 1, 2, 5 or 10, so that windows of 10 s can be merged from panes")
         return value
 
     @field_validator("log_level", "log_format", "auto_offset_reset", mode="before")

@@ -162,6 +162,8 @@ class KafkaWriter:
         self._failed: list[tuple[int, KafkaError]] = []
         self._down = False
         self._said = False
+        self._there: set[str] = set()
+        """Output topics that are known to exist."""
         self._producer = self._connect()
 
     @property
@@ -250,12 +252,27 @@ class KafkaWriter:
             raise KafkaWriteError(f"Kafka settings: {problem.args[0].str()}") from None
 
     def _send(self, record: _Record) -> None:
+        if record.topic not in self._there:
+            self._make(record.topic)
         number = self._next
         self._next += 1
         self._open[number] = record
         self._produce(number)
         if number % POLL_EVERY == 0:
             self._serve(0)
+
+    def _make(self, topic: str) -> None:
+        """Create an output topic that is not there, before its first record: one record at a time would take minutes."""
+        while True:
+            try:
+                if ensure_topics(self._brokers, [topic], 1, self._extra, timeout=5.0):
+                    log.info("topic %s was created", topic)
+                break
+            except KafkaWriteError:
+                self._down = True
+                self._give_up_if(False)
+                time.sleep(0.5)
+        self._there.add(topic)
 
     def _produce(self, number: int) -> None:
         """Hand a record to librdkafka; a full queue is waited for, which is the back-pressure."""
@@ -302,6 +319,8 @@ class KafkaWriter:
     def _serve(self, seconds: float) -> None:
         self._producer.poll(seconds)
         failed, self._failed = self._failed, []
+        gone = [number for number, error in failed if error.code() in _NO_TOPIC and number in self._open]
+        self._there.difference_update(self._open[number].topic for number in gone)
         fatal = [error for _, error in failed if error.fatal()]
         if fatal:
             # The idempotent session is lost for good; whether the last records arrived is unknown: send them again.
@@ -324,12 +343,12 @@ class KafkaWriter:
     def _repair(self, number: int, error: KafkaError) -> None:
         record = self._open[number]
         if error.code() in _NO_TOPIC:
-            self._failed.append((number, error))
-            if ensure_topics(self._brokers, [record.topic], 1, self._extra):
-                log.info("topic %s was created", record.topic)
-            self._failed.pop()
-            # The producer remembers that there was no such topic until it asks again.
-            self._producer.list_topics(record.topic, timeout=5)
+            if record.topic not in self._there:
+                self._failed.append((number, error))
+                self._make(record.topic)
+                self._failed.pop()
+                # The producer remembers that there was no such topic until it asks again.
+                self._producer.list_topics(record.topic, timeout=5)
         elif error.code() == _TOO_LARGE and number not in self._alone:
             # A whole batch is refused for its size; which record is too large shows when each is sent alone.
             self._alone.add(number)

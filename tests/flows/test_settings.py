@@ -94,7 +94,7 @@ def test_topics_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None
         ("pattern_confidence_threshold", "1.1", "='1.1': must be at most 1"),
         ("lateness_seconds", "nan", "='nan': must be a finite number"),
         ("lateness_seconds", "-1", "='-1': must be at least 0"),
-        ("pane_seconds", "7", "='7': must divide 60"),
+        ("pane_seconds", "7", "='7': must be 1, 2, 5 or 10"),
         ("auto_offset_reset", "error", "='error': must be 'earliest' or 'latest'"),
         ("log_level", "loud", "='loud': must be 'debug', 'info', 'warning' or 'error'"),
         ("brokers", "localhost", "='localhost': must be HOST:PORT"),

@@ -84,11 +84,11 @@ def test_database(expected: Expected, tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     server = EmbeddedPostgres(folder)
     url = server.start()
+    migrate(url)
+    process = flow.start(
+        "stream", *flow.inputs(paths), "--database-url", url, "--recovery-dir", tmp_path / "state", **OFTEN
+    )
     try:
-        migrate(url)
-        process = flow.start(
-            "stream", *flow.inputs(paths), "--database-url", url, "--recovery-dir", tmp_path / "state", **OFTEN
-        )
         kills = 0
         rand = random.Random(3)
         while process.poll() is None and kills < min(KILLS, 5):
@@ -104,6 +104,7 @@ def test_database(expected: Expected, tmp_path: Path) -> None:
         assert out
         assert checksums(url) == wanted
     finally:
+        process.kill()
         server.stop()
 
 
