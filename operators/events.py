@@ -99,6 +99,10 @@ def decode_binary(value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> 
                 attributes[name[3:]] = (content or b"").decode()
             except UnicodeDecodeError:
                 raise Rejected("bad_envelope", f"header {name} is not UTF-8") from None
+    try:
+        _ANY.decode(value)  # one document and no more: what follows it could pass for attributes
+    except Exception as problem:
+        raise explain(value, problem) from None
     return decode(msgspec.json.encode(attributes | {"data": Raw(value)}))
 
 

@@ -124,7 +124,7 @@ class Output:
         self.found: list[Found] = []
         self.aggregates: list[Aggregate] = []
         self.event_us: list[int] = []
-        """Event times of the applied records, for the latency histogram."""
+        """Event times of the applied records, for the latency histogram; not of code, whose time is its commit's."""
         self.counts = Counts()
         self.gauges = Gauges(None, 0, 0, 0)
 

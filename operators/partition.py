@@ -29,7 +29,7 @@ from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
 from operators.pgcopy import ENCODERS, EPOCH_US, NULL, micros
 from operators.records import Batch, Mark
 from operators.state import PartitionState, Slot, StateError, dump, load
-from operators.types import MetricSampled, ResourceData, ResourceSampled
+from operators.types import CodeMeasured, MetricSampled, ResourceData, ResourceSampled
 from operators.windows import FOLD_AT, Gathering, Watermark
 
 try:  # CPython's own SHA-1 starts 0.1 µs faster than OpenSSL's, which counts here: it is called for each event.
@@ -156,7 +156,7 @@ class Partition:
         raw_rows = config.raw_rows
         judge_event = self.judge.event
         values = batch.values
-        late = duplicates = 0
+        applied = late = duplicates = 0
         newest = -(1 << 62) if watermark.time is None else watermark.time
         counts.read += len(values)
         pane_now: int | None = None
@@ -243,8 +243,9 @@ class Partition:
                 gathered = state.panes.setdefault(pane, {})
                 keys = state.seen.setdefault(pane, [])
             keys.append(event_key)
-            event_us.append(us)
+            applied += 1
             if encoded is None:
+                event_us.append(us)
                 if raw_rows:
                     rows.append(row)
                 if slot is None:
@@ -260,17 +261,19 @@ class Partition:
                     if slot.ruled:
                         judge_event(slot, us, value, out)
             else:
+                if not isinstance(event, CodeMeasured):
+                    event_us.append(us)
                 self._apply(encoded, us, event_key, gathered, out)
             if us > newest:
                 newest = us
                 if us >= watermark.next_close and watermark.advance(us):
                     pane_now = None
                     self._close(out)
-        if event_us or duplicates:
+        if applied or duplicates:
             watermark.time = newest
         counts.late += late
         counts.duplicates += duplicates
-        counts.applied += len(event_us)
+        counts.applied += applied
         if metric_rows:
             out.rows.setdefault(t.SYSTEM_METRICS.name, []).extend(metric_rows)
         if resource_rows:

@@ -12,9 +12,11 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from math import copysign, isfinite
 
 import msgspec
 
+MAX_FINITE = 1.7976931348623157e308
 EXACT = 32
 """Up to so many values are kept as they are: quantiles of few runs are exact."""
 SHIFT = 46
@@ -50,7 +52,9 @@ class Sketch(msgspec.Struct, rename={"values": "v", "shift": "s", "buckets": "b"
 
     def merge(self, other: "Sketch") -> None:
         """Take in another sketch: the same as if all of its values had been put into this one."""
-        if self.values and other.values and len(self.values) + len(other.values) <= EXACT:
+        if not other.values and not other.buckets:
+            return
+        if not self.buckets and not other.buckets and len(self.values) + len(other.values) <= EXACT:
             self.values = self.values + other.values
             return
         if self.values:
@@ -110,7 +114,10 @@ def _middle(bucket: int, shift: int) -> float:
     """The value in the middle of a bucket: of the first and the last bit pattern in it. Zero is shown as zero."""
     first = bucket << shift
     ends = memoryview(array("q", [first, first + (1 << shift) - 1])).cast("B").cast("d").tolist()
-    return ends[0] if bucket in (0, -1 << (63 - shift)) else ends[0] / 2 + ends[1] / 2
+    if bucket in (0, -1 << (63 - shift)):
+        return ends[0]
+    # The top bucket of a coarse sketch reaches into the patterns that are no numbers.
+    return ends[0] / 2 + (ends[1] if isfinite(ends[1]) else copysign(MAX_FINITE, ends[0])) / 2
 
 
 def encode(sketch: Sketch) -> bytes:

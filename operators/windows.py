@@ -51,10 +51,11 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         low, high = points[0], points[-1]
         try:
             total = fsum(values)
-            squares = fsum([value * value for value in values])
         except OverflowError:
-            total, squares = _saturated(values), MAX_FINITE
-        if squares == inf:
+            total = _careful_sum(values)
+        try:
+            squares = min(fsum([value * value for value in values]), MAX_FINITE)
+        except OverflowError:
             squares = MAX_FINITE
         return cls(
             len(values),
@@ -73,13 +74,14 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         """Take in the aggregates of another part of the same window."""
         self.n += other.n
         total = self.sum + other.sum
-        self.sum = total if -inf < total < inf else _saturated([self.sum, other.sum])
+        self.sum = total if -inf < total < inf else copysign(MAX_FINITE, total)
         self.sum_squares = min(self.sum_squares + other.sum_squares, MAX_FINITE)
         self.min = min(self.min, other.min)
         self.max = max(self.max, other.max)
-        if other.first_at < self.first_at:
+        # Values of one event are ordered among themselves: two steps of a run may have the same name.
+        if (other.first_at, other.first) < (self.first_at, self.first):
             self.first_at, self.first = other.first_at, other.first
-        if other.last_at > self.last_at:
+        if (other.last_at, other.last) > (self.last_at, self.last):
             self.last_at, self.last = other.last_at, other.last
         self.sketch.merge(other.sketch)
 
@@ -97,9 +99,10 @@ def _square(value: float) -> float:
     return min(value * value, MAX_FINITE)
 
 
-def _saturated(values: list[float]) -> float:
-    """A sum that is too large for a double: the greatest one, with the sign of the sum."""
-    return copysign(MAX_FINITE, sum(value / 2**60 for value in values))
+def _careful_sum(values: list[float]) -> float:
+    """A sum whose parts are too large for a double, held to the largest one."""
+    total = fsum([value / 2**64 for value in values])
+    return total * 2**64 if abs(total) < MAX_FINITE / 2**64 else copysign(MAX_FINITE, total)
 
 
 class Gathering(msgspec.Struct):

@@ -1,4 +1,6 @@
-"""The bare peers, in one thread each: `python -m benchmarks.parts.bare REPORT WHAT BROKERS TOPIC PARTITIONS [URL ROWS]`.
+"""The bare peers, in one thread each.
+
+`python -m benchmarks.parts.bare REPORT WHAT BROKERS TOPIC PARTITIONS [URL ROWS]`, where WHAT is one of
 
 - `loop`: `Consumer.consume(5000)` and decoding into the same typed events; nothing else.
 - `copy`: the loop, building the same raw rows, and COPY of them straight into the table, ROWS a transaction.

@@ -45,8 +45,8 @@ class Stopwatch:
             self.transactions += 1
             self.rows += rows
 
-        Partition.process = first_batch  # type: ignore[method-assign]
-        realtime.Observers.written = commit  # type: ignore[method-assign]
+        Partition.process = first_batch  # type: ignore[method-assign,assignment]
+        realtime.Observers.written = commit  # type: ignore[method-assign,assignment]
 
     def report(self) -> dict[str, Any]:
         """The figures: times are seconds since 1970, memory is the greatest resident size in MiB."""

@@ -1,5 +1,8 @@
 """CPU an event of the partition's plain logic, without any input or output: does it grow with events, or with series?
 
+Each series has as many panes as its detectors need to warm up before the measurement begins, so that they judge
+throughout, whatever the number of events a series.
+
 `python -m benchmarks.parts.cost REPORT EVENTS SERIES` measures one workload in a process of its own.
 """
 
@@ -13,29 +16,43 @@ from benchmarks.parts import process
 from benchmarks.parts.lab import Lab
 from benchmarks.parts.report import Report, middle
 from benchmarks.parts.workload import Workload
+from operators.detect.spike import WARM_UP
 from operators.partition import Partition, PartitionConfig
 from operators.records import Batch
 
 BY_EVENTS = (100_000, 500_000, 2_000_000)
 BY_SERIES = (10, 100, 1_000, 10_000)
 SERIES, EVENTS = 1_000, 500_000
+WARM_UP_PANES = WARM_UP + 2
 FLAT = 1.25
 """Greatest cost by least: beyond this it is not flat."""
 
 
 def measure(workload: Workload) -> float:
-    """CPU microseconds an event that `Partition.process` takes, in batches of 5,000. Making the events is not counted."""
+    """CPU microseconds an event that `Partition.process` takes, in batches of 5,000; without making the events."""
     gc.set_threshold(100_000, 50, 100)  # as the flow does
     partition = Partition("bench", 0, PartitionConfig(aggregates=True))
-    spent = 0.0
+    before = Workload(workload.series * WARM_UP_PANES, workload.series, period_s=10.0, jitter_us=0)
+    start_us = time.time_ns() // 1000 - round((workload.span_s + 30) * 1e6)
     offset = 0
-    for values in workload.batches():
-        batch = Batch("bench", 0, values, range(offset, offset + len(values)), time.time_ns() // 1000)
+    for values in before.batches(seed=2, start_us=start_us - round(before.span_s * 1e6)):
+        partition.process(_batch(values, offset))
+        offset += len(values)
+    spent = 0.0
+    for values in workload.batches(start_us=start_us):
+        batch = _batch(values, offset)
         start = time.process_time()
         partition.process(batch)
         spent += time.process_time() - start
         offset += len(values)
+    counts = partition.state.counts
+    if counts.applied != offset:
+        raise RuntimeError(f"{counts.applied} of {offset} events were applied: {counts}")
     return spent / workload.events * 1e6
+
+
+def _batch(values: list[bytes | None], offset: int) -> Batch:
+    return Batch("bench", 0, values, range(offset, offset + len(values)), time.time_ns() // 1000)
 
 
 def run(lab: Lab, quick: bool, repeat: int, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""The servers of a run: Apache Kafka and PostgreSQL, started when first wanted, and gone with all they hold at the end."""
+"""The servers of a run: Apache Kafka and PostgreSQL, started when first wanted, gone at the end with all they hold."""
 
 import contextlib
 import itertools
@@ -135,7 +135,7 @@ class Lab:
 
     def _execute(self, text: str, name: str) -> None:
         with psycopg.connect(at(self._url, "postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL(text).format(sql.Identifier(name)))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(text).format(sql.Identifier(name)))
 
 
 def at(url: str, name: str) -> str:

@@ -48,7 +48,7 @@ RESOURCE = (
 ROWS = """SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - at)::float8
     FROM (SELECT xmin, collected_at AS at FROM system_metrics
           UNION ALL SELECT xmin, measured_at FROM resource_usage) AS raw WHERE at >= %s ORDER BY 1"""
-PATTERNS = """SELECT p.entity, p.detection_algorithm, p.event_time, p.written_at,
+PATTERNS = """SELECT p.entity, p.pattern_type, p.event_time, p.written_at,
     (SELECT min(pg_xact_commit_timestamp(e.xmin)) FROM pattern_evolution AS e
      WHERE e.pattern_id = p.id AND e.evolution_type = 'opened')
     FROM detected_patterns AS p WHERE p.opened_at >= %s ORDER BY p.opened_at"""
@@ -82,9 +82,7 @@ class Live:
             begin = self.jumps.get(series)
             if begin is not None and begin <= since < begin + JUMP_S:
                 value *= 6.0
-                self.onset.setdefault(
-                    f"live-{series:04d}{{host=node-{series:04d},region=eu-west-1}}", at_us / 1e6
-                )
+                self.onset.setdefault(f"live-{series:04d}{{host=node-{series:04d},region=eu-west-1}}", at_us / 1e6)
             text = METRIC % (self.serial, stamp(at_us), value, series, series)
             return f"live-{series:04d}:latency_ms".encode(), text.encode(), series % PARTITIONS
         host = series - METRICS
@@ -172,8 +170,8 @@ def _wait_for(url: str, events: int) -> None:
 def _report(live: Live, rows: list[float], patterns: list[Any], report: Report) -> None:
     found: dict[str, list[float]] = {"pane": [], "pane_from_end": [], "threshold": [], "threshold_written_at": []}
     seen: set[str] = set()
-    for entity, detector, event_time, written_at, committed in patterns:
-        kind = "threshold" if detector == "threshold" else "pane"
+    for entity, kind_of, event_time, written_at, committed in patterns:
+        kind = "threshold" if kind_of == "threshold" else "pane"
         if entity.startswith("host-") != (kind == "threshold"):
             continue
         onset = live.onset.get(entity)

@@ -24,7 +24,7 @@ def run(lab: Lab, quick: bool, report: Report) -> None:
     folder = lab.fresh("memory")
     begin = time.monotonic()
     with lab.database() as url:
-        child = process.flow(folder, "--input", "-", "--database-url", url, feed=True, raw_rows="false")
+        child = process.flow(folder, "--input", "-", "--database-url", url, feed=True, settings={"raw_rows": "false"})
         pipe = child.process.stdin
         assert pipe is not None
         try:

@@ -44,11 +44,11 @@ class Child:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if self.process.returncode != 0:
             said = (self.folder / "stderr").read_text(errors="replace")
-            raise Failed(f"{self.process.args}: status {self.process.returncode}: {said[-2000:]}")
+            words = " ".join(map(str, self.process.args))  # type: ignore[arg-type]
+            raise Failed(f"{words}: status {self.process.returncode}: {said[-2000:]}")
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
         lines = (self.folder / "stdout").read_text(errors="replace").splitlines()
         return Run(usage.ru_utime + usage.ru_stime, report, lines[-1] if lines else "")
-
 
 
 def start(
@@ -78,11 +78,10 @@ def start(
     return Child(process, folder)
 
 
-
-def flow(folder: Path, *arguments: str | Path, feed: bool = False, **settings: str) -> Child:
+def flow(folder: Path, *arguments: str | Path, feed: bool = False, settings: dict[str, str] | None = None) -> Child:
     """Start `hindsight stream` with these arguments, with its own default settings but for those named."""
     words = ("stream", *arguments, "--recovery-dir", folder / "recovery")
-    given = {"metrics_port": "0"} | settings
+    given = {"metrics_port": "0"} | (settings or {})
     return start(folder, "benchmarks.parts.child", *words, feed=feed, settings=given)
 
 

@@ -39,7 +39,7 @@ def race(lab: Lab, workload: Workload, inputs: Sequence[Sequence[str | Path]]) -
     with lab.database() as url:
         before = lab.server_cpu()
         children = [
-            process.flow(lab.fresh("race"), *words, "--database-url", url, **SETTINGS) for words in inputs
+            process.flow(lab.fresh("race"), *words, "--database-url", url, settings=SETTINGS) for words in inputs
         ]
         runs = [child.finish() for child in children]
         after = lab.server_cpu()
@@ -57,9 +57,12 @@ def run(lab: Lab, workload: Workload, repeat: int, report: Report) -> None:
     topic = lab.topic(workload)
     kafka = ["--brokers", lab.kafka.brokers, "--topics", topic, "--exit-at-end"]
     halves = [[*kafka, "--subset", f"{number}/2"] for number in range(2)]
-    files = [["--input", path] for path in paths]
+    files: list[list[str | Path]] = [["--input", path] for path in paths]
     both = [[*files[0], *files[2]], [*files[1], *files[3]]]
-    sides = {"kafka": ([kafka], halves), "file": ([[word for pair in files for word in pair]], both)}
+    sides: dict[str, tuple[Sequence[Sequence[str | Path]], Sequence[Sequence[str | Path]]]] = {
+        "kafka": ([kafka], halves),
+        "file": ([[word for pair in files for word in pair]], both),
+    }
     ratios: dict[str, list[float]] = {name: [] for name in sides}
     ceilings: dict[str, list[float]] = {name: [] for name in sides}
     last: dict[str, tuple[Race, Race]] = {}

@@ -54,8 +54,9 @@ def environment(lab: Lab) -> Path:
 def hindsight(lab: Lab, workload: Workload) -> tuple[Figures, Windows]:
     """Our run, and its windows."""
     with lab.database() as url:
-        words = ("--brokers", lab.kafka.brokers, "--topics", lab.topic(workload), "--exit-at-end", "--database-url", url)
-        run = process.finish_flow(process.flow(lab.fresh("flow"), *words, **SETTINGS), workload.events)
+        topic = ("--brokers", lab.kafka.brokers, "--topics", lab.topic(workload), "--exit-at-end")
+        child = process.flow(lab.fresh("flow"), *topic, "--database-url", url, settings=SETTINGS)
+        run = process.finish_flow(child, workload.events)
         return figures_of(run, workload), windows(url, OURS)
 
 
@@ -64,8 +65,8 @@ def quix(lab: Lab, workload: Workload, python: Path, changelog: bool) -> tuple[F
     folder = lab.fresh("quix")
     script = Path(__file__).with_name("quix_job.py")
     with lab.database() as url:
-        words = [lab.kafka.brokers, lab.topic(workload), str(workload.events), url, str(int(changelog)), folder / "state"]
-        run = process.start(folder, str(script), *words, python=str(python)).finish()
+        words = (lab.kafka.brokers, lab.topic(workload), str(workload.events), url, str(int(changelog)))
+        run = process.start(folder, str(script), *words, folder / "state", python=str(python)).finish()
         if run.report["events"] != workload.events:
             raise process.Failed(f"Quix has processed {run.report['events']} of {workload.events} events")
         return figures_of(run, workload), windows(url, THEIRS)
@@ -74,7 +75,7 @@ def quix(lab: Lab, workload: Workload, python: Path, changelog: bool) -> tuple[F
 def windows(url: str, query: str) -> Windows:
     """Aggregates by series and time."""
     with psycopg.connect(url) as connection:
-        return {tuple(row[:2]): tuple(row[2:]) for row in connection.execute(query)}  # type: ignore[arg-type]
+        return {tuple(row[:2]): tuple(row[2:]) for row in connection.execute(query)}
 
 
 def compare(ours: Windows, theirs: Windows) -> int:

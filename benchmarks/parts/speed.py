@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -25,14 +26,14 @@ class Figures:
     report: dict[str, Any]
 
 
-def stream(lab: Lab, workload: Workload, *, check: list[Any] | None = None, **settings: str) -> Figures:
+def stream(
+    lab: Lab, workload: Workload, *, check: list[Any] | None = None, settings: dict[str, str] | None = None
+) -> Figures:
     """The complete flow over the workload's topic, to its end."""
     topic = lab.topic(workload)
     with lab.database() as url:
-        child = process.flow(
-            lab.fresh("flow"), "--brokers", lab.kafka.brokers, "--topics", topic, "--exit-at-end", "--database-url", url,
-            **settings,
-        )  # fmt: skip
+        words = ("--brokers", lab.kafka.brokers, "--topics", topic, "--exit-at-end", "--database-url", url)
+        child = process.flow(lab.fresh("flow"), *words, settings=settings)
         run = process.finish_flow(child, workload.events)
         if check is not None:
             check.append(_content(url))
@@ -89,10 +90,8 @@ def run(lab: Lab, workload: Workload, repeat: int, parts: set[str], report: Repo
         before = time.monotonic()
         figures = action()
         seen.setdefault(name, []).append(figures)
-        lab.say(
-            f"  {name}: {figures.cpu_s / max(1, workload.events) * 1e6:.2f} µs CPU an event, {figures.rate:,.0f} events/s"
-            f" ({time.monotonic() - before:.0f} s)"
-        )
+        spent = time.monotonic() - before
+        lab.say(f"  {name}: {figures.cpu_s:.2f} s CPU, {figures.rate:,.0f} events/s ({spent:.0f} s)")
         return figures
 
     for number in range(repeat):
@@ -103,12 +102,12 @@ def run(lab: Lab, workload: Workload, repeat: int, parts: set[str], report: Repo
         figures = turn("flow", lambda: stream(lab, workload, check=contents))
         if "rows" in parts:
             batch = batch or round(workload.events / figures.report["transactions"])
-            turn("copy", lambda: bare(lab, workload, "copy", batch, contents))
-            turn("upsert", lambda: bare(lab, workload, "upsert", batch, contents))
+            for what in ("copy", "upsert"):
+                turn(what, partial(bare, lab, workload, what, batch, contents))
         if "cpu" in parts:
             for name, settings in VARIANTS.items():
                 if settings:
-                    turn(name, lambda settings=settings: stream(lab, workload, **settings))  # type: ignore[misc]
+                    turn(name, partial(stream, lab, workload, settings=settings))
     if len(set(contents)) > 1:
         raise process.Failed(f"the flow and the loaders wrote different rows: {contents}")
     if "cpu" in parts:

@@ -98,7 +98,7 @@ class Stages:
                 self._sample += [value for value in batch.values if value]
             return process(partition, batch)
 
-        Partition.process = sampled  # type: ignore[method-assign]
+        Partition.process = sampled  # type: ignore[method-assign,assignment]
 
     def report(self) -> dict[str, float]:
         """CPU by stage in µs an event. Call it on the main thread, when the flow has ended."""

@@ -72,10 +72,10 @@ class Workload:
             at = start_us + offset + (int((2 * uniform() - 1) * jitter) if jitter else 0)
             yield series, (shapes[series] % (number, seed, stamp(at), value)).encode()
 
-    def batches(self, size: int = 5000) -> Iterator[list[bytes | None]]:
+    def batches(self, size: int = 5000, seed: int = 1, start_us: int | None = None) -> Iterator[list[bytes | None]]:
         """The values alone, `size` at a time."""
         batch: list[bytes | None] = []
-        for _, value in self.records():
+        for _, value in self.records(seed, start_us):
             batch.append(value)
             if len(batch) == size:
                 yield batch

@@ -75,6 +75,7 @@ def test_flow(
     with temporary_database(database_url, migrated_template) as url:
         arguments = [*flow.inputs(paths), "--database-url", url, "--recovery-dir", str(tmp_path / "state")]
         hits = killed_until_done(arguments, seed=1, span=(1.0, 3.0))
+        print(f"killed {hits} times while it ran")
         assert hits >= min(KILLS, 2)
         assert checksums(url) == wanted
 
@@ -99,6 +100,7 @@ def test_database(expected: Expected, tmp_path: Path) -> None:
                 server.start()
         out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
+        print(f"killed the database {kills} times")
         assert kills >= 1
         assert errors.count("database away") <= kills, errors
         assert out
