@@ -20,8 +20,8 @@ MEASURES = ("latency", "requests", "errors", "queue", "heap", "threads", "io", "
 REGIONS = ("eu-west-1", "us-east-1", "ap-south-1")
 JITTER_US = 500_000
 """Greatest distance of an event from its place in order; the lateness is 5 s."""
-SPIKING = 50
-"""One series in so many has one pane with values four times the usual, so that detection has something to find."""
+SPIKING = 2003
+"""One pane in so many has values four times the usual, so that detection has something to find."""
 TEMPLATE = (
     '{"specversion":"1.0","id":"%08x-5b1c-4f0a-9c3e-%012x","source":"agent://{region}/{host}",'
     '"type":"dev.hindsight.metric.sampled.v1","time":"%sZ","data":{"metric_name":"{measure}_ms",'
@@ -58,8 +58,6 @@ class Workload:
             start_us = time.time_ns() // 1000 - round((self.span_s + 30) * 1e6)
         shapes = [_shape(series) for series in range(self.series)]
         levels = [rand.uniform(20, 500) for _ in range(self.series)]
-        panes = max(1, int(self.span_s // 10))
-        spikes = {series: rand.randrange(panes) for series in range(0, self.series, SPIKING)}
         step = self.period_s * 1e6 / self.series
         jitter = self.jitter_us
         gauss, uniform = rand.gauss, rand.random
@@ -67,7 +65,7 @@ class Workload:
             series = number % self.series
             offset = int(number * step)
             value = levels[series] * (1.0 + 0.05 * gauss(0.0, 1.0))
-            if spikes.get(series) == offset // 10_000_000:
+            if (series * 7919 + offset // 10_000_000 * 104_729) % SPIKING == 1:
                 value *= 4.0
             at = start_us + offset + (int((2 * uniform() - 1) * jitter) if jitter else 0)
             yield series, (shapes[series] % (number, seed, stamp(at), value)).encode()

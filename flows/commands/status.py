@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,8 @@ COUNTS = ("read", "applied", "late", "dead_letters", "duplicates", "patterns")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 _OUTCOMES = {"duplicate": "duplicates", "dead_letter": "dead_letters"}
 _REFUSED = "rejected_by_database"
+PIPE_WIDTH = 140
+"""Columns where there is no terminal, so that topics stay on a line."""
 
 
 @dataclass
@@ -104,7 +107,7 @@ def command(database_url: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status.as_json(), ensure_ascii=False))
     else:
-        show(status, url, Console())
+        show(status, url, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
 
 
 def read_status(url: str) -> Status:
