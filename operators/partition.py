@@ -41,6 +41,8 @@ _SALTED = NAMESPACE.bytes + b"event:"
 _first8 = struct.Struct(">q12x").unpack
 _HEAD = struct.Struct(">hiqiqid").pack
 _FIELD = ENCODERS
+SAMPLES = (t.SYSTEM_METRICS, t.RESOURCE_USAGE)
+"""Tables of single samples; all others hold things that people look up."""
 MOST_CACHED = 200_000
 """Distinct spellings of a series (order and spacing of its tags) that are remembered before starting anew."""
 
@@ -56,7 +58,7 @@ class PartitionConfig(msgspec.Struct, frozen=True):
     most_bytes: int = 1 << 20
     most_series: int = 250_000
     raw_rows: bool = True
-    """Write the events' own rows, not only what is derived from them."""
+    """Write a row for each sample (`SAMPLES`), not only what is derived from it."""
     input: str | None = None
     """What partial aggregates are summed over; None: the topic. Files that are read together are one input."""
     aggregates: bool = False
@@ -115,6 +117,7 @@ class Partition:
         self._records(batch, out)
         if batch.mark is Mark.END:
             self.panes.close_all(out)
+            self._forget()
         elif batch.mark is Mark.STOP_AT_END:
             self.panes.show(None, out)
         elif batch.mark is Mark.IDLE:
@@ -222,12 +225,10 @@ class Partition:
             pane = us // width
             if pane <= watermark.closed:
                 late += 1
-                if raw_rows:
-                    if encoded is None:
-                        rows.append(row)
-                    else:
-                        for table, line in encoded.rows:
-                            out.add(table, line)
+                if encoded is not None:
+                    self._add_rows(encoded, out)
+                elif raw_rows:
+                    rows.append(row)
                 continue
             if event_key in seen:
                 duplicates += 1
@@ -280,9 +281,7 @@ class Partition:
             out.rows.setdefault(t.RESOURCE_USAGE.name, []).extend(resource_rows)
 
     def _apply(self, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output) -> None:
-        if self.config.raw_rows:
-            for table, row in encoded.rows:
-                out.add(table, row)
+        self._add_rows(encoded, out)
         for named, value in encoded.points:
             series = self._series(named)
             slot = self.state.slots.get(series)
@@ -299,9 +298,18 @@ class Partition:
             if slot.ruled or slot.kind in SPARSE_KINDS:
                 self.judge.event(slot, us, value, out)
 
+    def _add_rows(self, encoded: Encoded, out: Output) -> None:
+        for table, row in encoded.rows:
+            if self.config.raw_rows or table not in SAMPLES:
+                out.add(table, row)
+
     def _close(self, out: Output) -> None:
-        state = self.state
         self.panes.close(out)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keys of closed panes are not needed any more: what comes again there is late."""
+        state = self.state
         closed = state.watermark.closed
         for pane in [pane for pane in state.seen if pane <= closed]:
             self._seen.difference_update(state.seen.pop(pane))

@@ -79,10 +79,8 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         self.min = min(self.min, other.min)
         self.max = max(self.max, other.max)
         # Values of one event are ordered among themselves: two steps of a run may have the same name.
-        if (other.first_at, other.first) < (self.first_at, self.first):
-            self.first_at, self.first = other.first_at, other.first
-        if (other.last_at, other.last) > (self.last_at, self.last):
-            self.last_at, self.last = other.last_at, other.last
+        self.first_at, self.first = min((self.first_at, self.first), (other.first_at, other.first))
+        self.last_at, self.last = max((self.last_at, self.last), (other.last_at, other.last))
         self.sketch.merge(other.sketch)
 
     def copy(self) -> "Stats":

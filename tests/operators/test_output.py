@@ -16,7 +16,9 @@ from tests.oracle import NAMESPACE
 from tests.pgread import read
 
 QUICK = settings(max_examples=60, deadline=None)
+BYTES = st.none() | st.binary(max_size=8)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+HEADERS = st.lists(st.tuples(TEXT, st.binary(max_size=8)))
 
 
 def letter(**fields: Any) -> DeadLetter:
@@ -37,11 +39,7 @@ def test_a_dead_letter_is_its_place() -> None:
 
 
 @QUICK
-@given(
-    st.none() | st.binary(max_size=8),
-    st.none() | st.binary(max_size=8),
-    st.lists(st.tuples(TEXT, st.binary(max_size=8))),
-)
+@given(BYTES, BYTES, HEADERS)
 def test_a_dead_letter_is_kept_as_it_came(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
 ) -> None:
@@ -62,9 +60,8 @@ def test_what_a_database_cannot_hold_is_escaped() -> None:
     assert found["headers"][0] == ["h", "\\x00\\xff"]
 
 
-POINTS = st.lists(
-    st.tuples(st.integers(0, 10**16), st.integers(-(2**63), 2**63 - 1), st.floats(-1e150, 1e150)), min_size=1, max_size=50
-)  # fmt: skip
+POINT = st.tuples(st.integers(0, 10**16), st.integers(-(2**63), 2**63 - 1), st.floats(-1e150, 1e150))
+POINTS = st.lists(POINT, min_size=1, max_size=50)
 
 
 @QUICK
@@ -88,14 +85,9 @@ def test_a_rollup_reads_back(points: list[tuple[int, int, float]], series: int, 
 
 def test_each_place_has_a_key_of_its_own() -> None:
     stats = Stats.of([(1, 1, 1.0)])
-    places = [
-        (1, 10, 0, (0, 0)),
-        (2, 10, 0, (0, 0)),
-        (1, 60, 0, (0, 0)),
-        (1, 10, 5, (0, 0)),
-        (1, 10, 0, (1, 0)),
-        (1, 10, 0, (0, 1)),
-    ]
+    here = (0, 0)
+    places = [(1, 10, 0, here), (2, 10, 0, here), (1, 60, 0, here), (1, 10, 5, here)]
+    places += [(1, 10, 0, (1, 0)), (1, 10, 0, (0, 1))]
     assert len({rollup_row(*place, stats)[0] for place in places}) == len(places)
 
 

@@ -22,13 +22,14 @@ CONFIG = PartitionConfig(most_series=9)
 
 
 def run_of(status: str, at_s: float, number: int) -> bytes:
-    fields = {
-        "execution_id": f"x{number}",
-        "status": status,
-        "execution_start": time_at(0),
-        "execution_end": time_at(at_s),
-    }
-    return raw("task.finished", data_of("task.finished", **fields), id=f"x{number}", time=time_at(at_s))
+    data = data_of(
+        "task.finished",
+        execution_id=f"x{number}",
+        status=status,
+        execution_start=time_at(0),
+        execution_end=time_at(at_s),
+    )
+    return raw("task.finished", data, id=f"x{number}", time=time_at(at_s))
 
 
 def cpu(value: float, at_s: float, number: int) -> bytes:
@@ -37,20 +38,20 @@ def cpu(value: float, at_s: float, number: int) -> bytes:
 
 
 def made() -> Runner:
-    """A state with all there can be in one: panes (one folded, one shown), wide windows, incidents, detectors, counts."""
+    """A state with all there can be in one: panes (folded, shown), wide windows, incidents, detectors, counts."""
     runner = Runner(CONFIG)
     runner.feed([metric(40 + number % 3, number * 10, number) for number in range(40)])
     runner.feed([metric(400, 400, "spike"), metric(41, 410, "after"), metric(41, 420, "after 2")])
     runner.feed([run_of("failure" if number % 3 else "success", 421 + number / 4, number) for number in range(12)])
     runner.feed([cpu(95, 424, 1), cpu(97, 425, 2), b"{}", b"", metric(1, 3, "late"), metric(41, 420, "after 2")])
     runner.feed([metric(1, 426, f"s{number}", system=f"s{number}") for number in range(8)])
-    runner.feed([metric(7, 431, "a"), metric(9, 432, "b"), cpu(50, 433, 3)])
+    runner.feed([metric(7, 441, "a"), metric(9, 442, "b"), metric(3, 436, "d"), cpu(50, 443, 3)])
     state = runner.partition.state
     last = state.panes[max(state.panes)]
     next(iter(last.values())).fold()
     assert state.watermark.time is not None
     runner.feed([], Mark.IDLE, state.watermark.time + 60_000_000)
-    runner.feed([cpu(51, 434, 4)])
+    runner.feed([cpu(51, 444, 4)])
     return runner
 
 
@@ -85,10 +86,10 @@ def test_the_golden_state_has_everything_in_it() -> None:
     assert any(slot.threshold and slot.threshold.streak == 0 for slot in slots)
     assert any(slot.rate and slot.rate.counts for slot in slots)
     assert {detector for slot in slots for detector in slot.incidents} == {"spike", "threshold"}
-    assert state.series_refused == 2
+    assert state.series_refused == 3
     assert state.counts.dead_letters == {"bad_envelope": 1, "not_json": 1}
     assert (state.counts.late, state.counts.duplicates) == (1, 1)
-    assert state.minute == (1_767_607_200 + 434 - 10) // 60
+    assert state.minute == (1_767_607_200 + 441) // 60
 
 
 def test_it_loads_as_what_it_was() -> None:
@@ -122,22 +123,22 @@ def test_work_goes_on_from_it() -> None:
     """What comes next gives the numbers that it gave when the file was written."""
     runner = Runner(CONFIG)
     runner.partition = Partition.resume(golden(), CONFIG)
-    out = runner.feed([metric(1, 3, "late 2"), metric(9, 432, "b"), metric(2, 439, "c"), cpu(99, 446, 5)])
+    out = runner.feed([metric(1, 3, "late 2"), metric(9, 442, "b"), metric(2, 449, "c"), cpu(99, 456, 5)])
     assert (out.counts.late, out.counts.duplicates, out.counts.read) == (2, 2, 78)
     names = {series: (slot.entity, slot.measure) for series, slot in runner.partition.state.slots.items()}
     rows = {
         (*names[row["series_id"]], row["level"], row["time"] // 1_000_000 - 1_767_607_200): (row["n"], row["sum"])
         for row in runner.database.table(t.METRIC_ROLLUPS)
     }
-    assert rows["web", "m", 10, 430] == (3, 18.0), "one folded, one of before, one of after"
-    assert rows["web-1", "cpu_usage", 10, 430] == (2, 101.0)
-    runner.feed([cpu(50, 447, 6), cpu(50, 448, 7), cpu(50, 449, 8)], Mark.END)
+    assert rows["web", "m", 10, 440] == (3, 18.0), "one folded, one of before, one of after"
+    assert rows["web-1", "cpu_usage", 10, 440] == (2, 101.0)
+    runner.feed([cpu(50, 457, 6), cpu(50, 458, 7), cpu(50, 459, 8)], Mark.END)
     rows = {
         (*names[row["series_id"]], row["level"], row["time"] // 1_000_000 - 1_767_607_200): (row["n"], row["sum"])
         for row in runner.database.table(t.METRIC_ROLLUPS)
     }
-    assert rows["web", "m", 60, 420] == (4, 59.0)
-    assert rows["web", "m", 300, 300] == (16, sum(40 + number % 3 for number in range(30, 40)) + 400 + 41 + 59)
+    assert rows["web", "m", 60, 420] == (5, 62.0)
+    assert rows["web", "m", 300, 300] == (17, sum(40 + number % 3 for number in range(30, 40)) + 400 + 41 + 62)
     patterns = {row["entity"]: row for row in runner.database.table(t.DETECTED_PATTERNS)}
     assert patterns["web-1"]["observation_count"] == 3
     assert patterns["web-1"]["opened_at"] == 1_767_607_624_000_000, "the incident of before"
@@ -149,7 +150,8 @@ def test_a_state_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("broken", [
-    b"", b"\0", bytes([VERSION + 1]) + b"\x80", bytes([VERSION]), bytes([VERSION]) + b"\x80", bytes([VERSION]) + b"\xc1",
+    b"", b"\0", bytes([VERSION + 1]) + b"\x80", bytes([VERSION]), bytes([VERSION]) + b"\x80",
+    bytes([VERSION]) + b"\xc1",
     bytes([VERSION]) + msgspec.msgpack.encode({"topic": 5}),
 ], ids=range(7))  # fmt: skip
 def test_what_cannot_be_read_is_said_so(broken: bytes) -> None:
