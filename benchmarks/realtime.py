@@ -1,4 +1,4 @@
-"""How fast is the realtime flow, against what it could be? Ratios in one run, as issue-sized targets name them."""
+"""How fast is the realtime flow, against what it could be? Each answer is a ratio, both sides measured in one run."""
 
 import json
 import sys

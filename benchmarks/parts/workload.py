@@ -57,7 +57,7 @@ class Workload:
         if start_us is None:
             start_us = time.time_ns() // 1000 - round((self.span_s + 30) * 1e6)
         shapes = [_shape(series) for series in range(self.series)]
-        levels = [rand.uniform(20, 500) for _ in range(self.series)]
+        levels = [20.0 + series * 7919 % 480 for series in range(self.series)]
         step = self.period_s * 1e6 / self.series
         jitter = self.jitter_us
         gauss, uniform = rand.gauss, rand.random

@@ -296,10 +296,13 @@ def test_a_state_of_other_windows_is_refused() -> None:
             Partition.resume(snapshot, config)
 
 
-def test_without_raw_rows_there_are_only_aggregates() -> None:
-    runner = run([metric(1, 1, 1), raw("task.finished")], config=PartitionConfig(raw_rows=False))
-    assert set(runner.database.rows) == {"series"}
-    assert rollups(runner)
+def test_without_raw_rows_samples_are_only_aggregated() -> None:
+    values = [metric(1, 1, 1), cpu(1, 1, 2), raw("task.finished", id="3"), raw("code.measured", id="4")]
+    values.append(metric(1, -60, 5))
+    runner = run(values, config=PartitionConfig(raw_rows=False))
+    assert set(runner.database.rows) == {"series", "task_executions"}
+    assert (runner.counts.applied, runner.counts.late) == (4, 1)
+    assert len(runner.database.table(t.METRIC_ROLLUPS)) == 5 * 3, "five series"
 
 
 def test_files_read_together_are_one_input() -> None:
