@@ -300,15 +300,17 @@ def recovery(settings: Settings, names: Sequence[str]) -> Iterator[RecoveryConfi
             raise FlowError(f"recovery directory {folder} is in use by another process") from None
         about = folder / "hindsight.json"
         wanted = sorted(names)
-        if about.exists():
-            held = json.loads(about.read_text())["inputs"]
+        if about.exists() and (noted := about.read_text()):
+            held = json.loads(noted)["inputs"]
             if not set(held) <= set(wanted):
                 raise FlowError(
                     f"recovery directory {folder} belongs to other inputs ({', '.join(held)}); use a new one"
                 )
         if not list(folder.glob("part-*.sqlite3")):
             init_db_dir(folder, 1)
-        about.write_text(json.dumps({"flow": FLOW, "inputs": wanted}))
+        fresh = about.with_suffix(".new")  # a kill must not leave half a file
+        fresh.write_text(json.dumps({"flow": FLOW, "inputs": wanted}))
+        fresh.replace(about)
         yield RecoveryConfig(str(folder))
 
 

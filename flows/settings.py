@@ -272,6 +272,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"must not hold {name!r}; the rules are {', '.join(DEFAULT_THRESHOLDS)}")
             if not limit > 0:
                 raise ValueError(f"must hold a number greater than 0 for {name!r}")
+            if limit > 1 and name != "slow_response_time":
+                raise ValueError(f"must hold a share between 0 and 1 for {name!r}, such as 0.8 for 80 %")
         return {**DEFAULT_THRESHOLDS, **value}
 
     @property

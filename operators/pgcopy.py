@@ -81,6 +81,20 @@ A timestamptz takes an aware datetime or microseconds since 1970, a jsonb bytes 
 """
 
 
+def fields(line: bytes) -> list[bytes]:
+    """The fields of a tuple, each with its length before it.
+
+    >>> [field.hex() for field in fields(Encoder(["int", "text"])([7, None]))]
+    ['0000000400000007', 'ffffffff']
+    """
+    parts, at = [], 2
+    while at < len(line):
+        size = max(int.from_bytes(line[at : at + 4], "big", signed=True), 0)
+        parts.append(line[at : at + 4 + size])
+        at += 4 + size
+    return parts
+
+
 class Encoder:
     """Encodes rows of some column types.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from operators.pgcopy import Encoder
+from operators.pgcopy import Encoder, fields
 
 
 @cache
@@ -46,6 +46,13 @@ class Table(msgspec.Struct, frozen=True):
     def names(self) -> tuple[str, ...]:
         """Column names in COPY order."""
         return tuple(name for name, _ in self.columns)
+
+    def update(self, earlier: bytes, later: bytes) -> bytes:
+        """Two writes of one row as one: the later, with what an update keeps from the earlier."""
+        if not self.keep_first:
+            return later
+        pairs = zip(self.names, fields(earlier), fields(later), strict=True)
+        return later[:2] + b"".join([old if name in self.keep_first else new for name, old, new in pairs])
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """A row in COPY order as a binary tuple."""
@@ -136,7 +143,7 @@ TASK_EXECUTIONS = Table(
         "status text, error_type text, error_message text, performance_metrics jsonb, resource_usage jsonb,"
         "project_name text, event_time timestamptz, event_id text"
     ),
-    ("id", "execution_start"),
+    ("id", "attempt", "execution_start"),
     Merge.NEWEST,
     group=("id", "attempt"),
 )

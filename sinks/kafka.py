@@ -262,7 +262,7 @@ class KafkaWriter:
             self._serve(0)
 
     def _make(self, topic: str) -> None:
-        """Create an output topic that is not there, before its first record: one record at a time would take minutes."""
+        """Create an output topic that is not there before its first record; record by record would take minutes."""
         while True:
             try:
                 if ensure_topics(self._brokers, [topic], 1, self._extra, timeout=5.0):

@@ -7,6 +7,7 @@ committed, except a row that the database refuses, which becomes a dead letter.
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,14 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between attempts during an outage."""
 
 
+POISON = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""What a row may be refused for; all else is about the database (an outage, read-only, a full disk) or the schema.
+psycopg takes a limit (SQLSTATE class 54: a key too long for its index) for an OperationalError, as it does outages."""
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.NotSupportedError)
+NO_ACCESS = re.compile(r"password authentication failed|no pg_hba\.conf entry|(database|role) \".*\" does not exist")
+"""libpq gives no SQLSTATE for a connection that was refused, only the server's words."""
+
+
 class SinkError(Exception):
     """The sink can't go on: the schema is missing or of another version, or access is refused."""
 
@@ -49,7 +58,12 @@ class _Rows:
             for name, rows in output.rows.items():
                 self.by_table.setdefault(name, []).extend(rows)
             for name, pairs in output.sets.items():
-                replaced.setdefault(name, {}).update(pairs)
+                held = replaced.setdefault(name, {})
+                table = BY_NAME[name]
+                if table.keep_first:
+                    held.update({key: table.update(held.get(key, row), row) for key, row in pairs.items()})
+                else:
+                    held.update(pairs)
         for name, pairs in replaced.items():
             self.by_table[name] = list(pairs.values())
 
@@ -171,7 +185,7 @@ class DatabaseWriter:
         rows = _Rows(outputs)
         try:
             self._persist(rows)
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError, psycopg.NotSupportedError):
+        except POISON:
             if len(outputs) > 1:
                 for output in outputs:
                     self._commit([output])
@@ -186,9 +200,10 @@ class DatabaseWriter:
         while True:
             try:
                 self._transaction(rows)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
-                refused = isinstance(problem, psycopg.errors.InvalidPassword | psycopg.errors.InvalidCatalogName)
-                if refused or self._abandon():
+            except POISON:
+                raise
+            except AWAY as problem:
+                if NO_ACCESS.search(str(problem)) or self._abandon():
                     raise SinkError(f"the database can't be written to: {_line(problem)}") from None
                 if not since:
                     since = time.monotonic()
@@ -277,7 +292,7 @@ class DatabaseWriter:
         probe.by_table = {name: lines}
         try:
             self._persist(probe)
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError, psycopg.NotSupportedError) as problem:
+        except POISON as problem:
             if len(lines) == 1:
                 return [(lines[0], _line(problem))]
             half = len(lines) // 2

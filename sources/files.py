@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
@@ -22,6 +23,9 @@ IDLE_EVERY = 1.0
 POLL = 0.05
 """Seconds between looks at a followed file that has not grown."""
 
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading raises when a file, or its compression, is damaged."""
+
 Item = tuple[str, Batch]
 
 
@@ -35,6 +39,8 @@ class Position(msgspec.Struct):
     byte: int = 0
     line: int = 0
     ended: bool = False
+    within: bool = False
+    """In the middle of a line that was too long and has been handed on: what is left of it is passed over."""
 
 
 def topic_of(path: str) -> str:
@@ -64,8 +70,8 @@ def open_input(path: str) -> BinaryIO:
 class LineReader:
     """Whole lines of a stream, a batch at a time, with no line held beyond a limit.
 
-    The rest of a longer line is skipped, and `tail` bytes of it are missing from the value: the partition step makes
-    a dead letter of what is left, which is still longer than its own limit.
+    A longer line is handed on as far as the limit goes and passed over from there: the partition step makes a dead
+    letter of what it gets, which is still longer than its own limit.
     """
 
     def __init__(self, stream: BinaryIO, position: Position, most_bytes: int) -> None:
@@ -88,28 +94,22 @@ class LineReader:
                 raw, self._partial = self._partial + raw, b""
             if not raw:
                 break
-            length = len(raw)
-            if not raw.endswith(b"\n"):
-                if length >= self._most:
-                    length += self._skip()
-                elif not final:
-                    self._partial = raw
-                    break
-            position.byte += length
+            complete = raw.endswith(b"\n")
+            if position.within:
+                position.byte += len(raw)
+                position.within = not complete
+                continue
+            if not complete and len(raw) < self._most and not final:
+                self._partial = raw
+                break
+            position.within = not complete and len(raw) >= self._most
+            position.byte += len(raw)
             position.line += 1
             line = raw.rstrip(b"\r\n") if raw.endswith(b"\n") else raw
             if line and not line.isspace():
                 values.append(line)
                 numbers.append(position.line)
         return values, numbers
-
-    def _skip(self) -> int:
-        skipped = 0
-        while piece := self._stream.readline(1 << 20):
-            skipped += len(piece)
-            if piece.endswith(b"\n"):
-                break
-        return skipped
 
 
 class FilePartition(StatefulSourcePartition[Item, bytes]):
@@ -144,7 +144,7 @@ class FilePartition(StatefulSourcePartition[Item, bytes]):
             raise StopIteration
         try:
             values, numbers = self._reader.read(self._batch_size, final=not self._follow)
-        except (OSError, EOFError) as problem:
+        except UNREADABLE as problem:
             raise FileError(f"{self._path}: line {self._position.line + 1}: {problem}") from None
         self._awake = None
         if values:
@@ -191,7 +191,11 @@ class FilePartition(StatefulSourcePartition[Item, bytes]):
                 f"{self._path} has {size} bytes, but was already read up to {wanted}: it is another file now; "
                 "use a new --recovery-dir to read it from its start"
             )
-        if self._stream.seek(wanted) != wanted:
+        try:
+            reached = self._stream.seek(wanted)
+        except UNREADABLE as problem:
+            raise FileError(f"{self._path}: {problem}, before the position that was reached") from None
+        if reached != wanted:
             raise FileError(f"{self._path} is shorter than what was already read of it: use a new --recovery-dir")
 
     def _check_rotation(self) -> None:

@@ -60,7 +60,7 @@ CREATE TABLE task_executions (
     event_time timestamptz NOT NULL,
     event_id text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (id, execution_start),
+    PRIMARY KEY (id, attempt, execution_start),
     CONSTRAINT task_executions_interval CHECK (execution_end >= execution_start)
 );
 CREATE INDEX idx_task_executions_start_time ON task_executions (execution_start);

@@ -10,7 +10,7 @@ import pytest
 
 from flows import docs
 from flows.settings import Settings, variable
-from operators import events
+from operators import events, types
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -61,7 +61,7 @@ def test_the_producers_examples_are_valid_events(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     exec(blocks("docs/events.md", "python")[0], {})
     event = events.decode((tmp_path / "events.jsonl").read_bytes())
-    assert isinstance(event, events.MetricSampled)
+    assert isinstance(event, types.MetricSampled)
     assert event.data.metric_value == 0.312
 
 

@@ -92,7 +92,6 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.xfail(strict=True, reason="bug: written in place, so a kill in between leaves a file that can't be read")
 def test_a_half_written_note_of_the_inputs_is_no_end(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     with recovery(chosen, ["file:/a"]):

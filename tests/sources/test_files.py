@@ -131,7 +131,6 @@ def test_a_growing_file_read_as_it_is_written(
     assert_lines(found, text)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: the rest of a long line, written later, becomes a record of its own")
 def test_a_long_line_written_in_pieces_is_one_record(tmp_path: Path) -> None:
     path = tmp_path / "a"
     partition = part(path.write_bytes(b"x" * (LIMIT + 5)) and path, follow=True)
@@ -249,7 +248,7 @@ def damaged(tmp_path: Path, how: str) -> Path:
 
 @pytest.mark.parametrize("how", [
     "truncated", "no trailer", "no gzip", "empty", "wrong checksum",
-    pytest.param("wrong bytes", marks=pytest.mark.xfail(strict=True, reason="bug: zlib.error is not caught")),
+    "wrong bytes",
 ])  # fmt: skip
 def test_a_damaged_gz_is_one_clear_error(tmp_path: Path, how: str) -> None:
     partition = part(damaged(tmp_path, how))
@@ -257,7 +256,6 @@ def test_a_damaged_gz_is_one_clear_error(tmp_path: Path, how: str) -> None:
         read_on(partition)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: what the search for the position raises is not caught")
 @pytest.mark.parametrize("how", ["truncated", "wrong bytes", "no gzip"])
 def test_a_gz_that_was_damaged_before_the_position(tmp_path: Path, how: str) -> None:
     position = msgspec.msgpack.encode(Position(20_000, 4800))
