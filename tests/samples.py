@@ -148,7 +148,7 @@ SAMPLES: dict[str, Sample] = {
 KINDS = tuple(SAMPLES)
 
 
-def data_of(kind: str, *, full: bool = False, **fields: Any) -> dict[str, Any]:
+def data_of(kind: str, *, full: Any = False, **fields: Any) -> dict[str, Any]:
     """The `data` of a sample; a field given as `...` is left out."""
     sample = SAMPLES[kind]
     data = sample.required | (sample.optional if full else {}) | fields

@@ -98,7 +98,7 @@ def test_a_finished_file_again_changes_nothing(database: str, tmp_path: Path) ->
     values = [value for value in sequence(11, 150) if value is not None and len(value) < 10_000]
     path = tmp_path / "events.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(value.replace(b"\n", b" ") + b"\n" for value in values)))
-    options = ["--input", path, "--database-url", database, "--recovery-dir", tmp_path / "state", "--batch-size", "17"]
+    options: list[str | Path] = ["--input", path, "--database-url", database, "--recovery-dir", tmp_path / "state", "--batch-size", "17"]
     first, wanted = flow.stream(*options), fate([value for value in values if value])
     assert (first["applied"], first["late"]) == (len(wanted.applied), len(wanted.late))
     assert (first["duplicates"], first["dead_letters"]) == (len(wanted.duplicates), len(wanted.dead))
@@ -114,7 +114,7 @@ def following(database: str, tmp_path: Path, file: Path) -> Iterator[Any]:
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        options = ["--follow", "--input", file, "--database-url", database, "--recovery-dir", tmp_path / "state"]
+        options: list[str | Path] = ["--follow", "--input", file, "--database-url", database, "--recovery-dir", tmp_path / "state"]
         started.append(flow.start("stream", *options))
         return started[-1]
 
@@ -154,7 +154,7 @@ def test_signals_stop_it_cleanly_and_it_goes_on(database: str, file: Path, follo
 def test_two_at_once_in_one_directory(database: str, tmp_path: Path, file: Path, following: Any) -> None:
     first = following()
     wait_for_rows(database, 200)
-    options = ["--input", file, "--database-url", database, "--recovery-dir", tmp_path / "state"]
+    options: list[str | Path] = ["--input", file, "--database-url", database, "--recovery-dir", tmp_path / "state"]
     second = flow.run("stream", *options)
     assert second.returncode == 1
     (line,) = second.stderr.splitlines()
@@ -177,7 +177,7 @@ def test_a_signal_ends_the_wait_for_a_database(tmp_path: Path, file: Path) -> No
 
 
 def test_other_inputs_in_the_directory_are_refused(database: str, tmp_path: Path, file: Path) -> None:
-    options = ["--database-url", database, "--recovery-dir", tmp_path / "state"]
+    options: list[str | Path] = ["--database-url", database, "--recovery-dir", tmp_path / "state"]
     flow.stream("--input", file, *options)
     other = tmp_path / "other.jsonl"
     other.write_bytes(LINES[0] + b"\n")

@@ -13,7 +13,7 @@ from operators.encode import encode
 from operators.events import decode
 from operators.judge import JudgeConfig
 from operators.partition import Partition, PartitionConfig
-from operators.records import Batch, Mark
+from operators.records import Batch, Headers, Mark
 from operators.state import StateError
 from operators.windows import Stats
 from tests.partitions import Runner, run
@@ -246,7 +246,7 @@ def test_a_fault_of_our_own_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(module, "encode", broken)
     monkeypatch.setattr(module, "metric_entity", broken)
-    origin = {0: (b"k", [("h", b"v")])}
+    origin: dict[int, tuple[bytes | None, Headers]] = {0: (b"k", [("h", b"v")])}
     values: list[bytes | None] = [raw("task.changed"), raw("metric.sampled"), raw("resource.sampled")]
     partition = Partition("t", 3, PartitionConfig())
     out = partition.process(Batch("t", 3, values, [7, 8, 9], NOW_US, origin=lambda i: origin.get(i, (None, []))))

@@ -76,7 +76,7 @@ def records(draw: st.DrawFn) -> list[bytes]:
 @given(records())
 def test_rows_and_points_are_those_of_encode(values: list[bytes]) -> None:
     partition = Partition("t", 0, PartitionConfig(lateness_us=1 << 60))
-    out = partition.process(Batch("t", 0, values, range(len(values)), NOW_US))
+    out = partition.process(Batch("t", 0, list(values), range(len(values)), NOW_US))
     assert out.dead_letters == []
     wanted: dict[str, list[bytes]] = {}
     points: dict[tuple[int, int], list[tuple[int, float]]] = {}
@@ -96,8 +96,8 @@ def test_rows_and_points_are_those_of_encode(values: list[bytes]) -> None:
         for series, one in gathered.items()
     }
     encoded = [encode(e.decode(value)) for value in values]
-    named = {(one.entity, one.measure, one.kind) for made in encoded for one, _ in made.points}
-    assert {(slot.entity, slot.measure, slot.kind) for slot in partition.state.slots.values()} == named
+    series = {(one.entity, one.measure, one.kind) for made in encoded for one, _ in made.points}
+    assert {(slot.entity, slot.measure, slot.kind) for slot in partition.state.slots.values()} == series
 
 
 WRONG = [

@@ -133,7 +133,8 @@ def test_a_growing_file_read_as_it_is_written(
 
 def test_a_long_line_written_in_pieces_is_one_record(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    partition = part(path.write_bytes(b"x" * (LIMIT + 5)) and path, follow=True)
+    path.write_bytes(b"x" * (LIMIT + 5))
+    partition = part(path, follow=True)
     found, _ = read_on(partition)
     with path.open("ab") as file:
         file.write(b"y" * 50 + b"\nnext\n")
