@@ -7,6 +7,8 @@ from operators.state import PartitionState
 from operators.windows import Stats
 
 SECOND = 1_000_000
+PUBLISHED_LEVEL = 60
+"""Windows of this width, in seconds, go to the output topic: the database has the others."""
 LEVELS = (10, 60, 300)
 """Widths of the windows that become rows, seconds. The base pane divides the first."""
 
@@ -144,6 +146,6 @@ class Panes:
     def _write(self, series: int, level: int, start: int, stats: Stats, final: bool, out: Output) -> None:
         key, row = rollup_row(series, level, start, self.lane, stats)
         out.replace(t.METRIC_ROLLUPS, key, row)
-        if self.publish:
+        if self.publish and final and level == PUBLISHED_LEVEL:
             slot = self.state.slots[series]
-            out.aggregates.append(Aggregate(slot.entity, slot.measure, level, start, stats.copy(), final))
+            out.aggregates.append(Aggregate(slot.entity, slot.measure, level, start, stats.copy()))

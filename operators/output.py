@@ -63,7 +63,7 @@ def _storable(text: str | bytes | None) -> str | None:
 
 
 class Aggregate(NamedTuple):
-    """A window's aggregates as the output topic shows them."""
+    """The aggregates of a window that has ended, for the output topic."""
 
     entity: str
     measure: str
@@ -71,8 +71,6 @@ class Aggregate(NamedTuple):
     """Window width, seconds."""
     start_us: int
     stats: Stats
-    final: bool
-    """False while the window may still change (it was shown because its partition is idle)."""
 
 
 class Found(NamedTuple):
@@ -147,8 +145,8 @@ def rollup_row(series_id: int, level: int, start_us: int, lane: tuple[int, int],
     """Key bytes and row of `metric_rollups`. A single value needs no sketch: it is its own quantile."""
     head = _ROLLUP(
         15, 8, series_id, 4, level, 8, start_us - EPOCH_US, 4, lane[0], 4, lane[1], 8, stats.n, 8, stats.sum, 8,
-        stats.min, 8, stats.max, 8, stats.sum_squares, 8, stats.first, 8, stats.last,
-        8, stats.first_at[0] - EPOCH_US, 8, stats.last_at[0] - EPOCH_US,
+        stats.min, 8, stats.max, 8, stats.sum_squares, 8, stats.earliest[2], 8, stats.latest[2],
+        8, stats.earliest[0] - EPOCH_US, 8, stats.latest[0] - EPOCH_US,
     )  # fmt: skip
     if stats.n == 1:
         return head[_ROLLUP_KEY], head + NULL

@@ -12,13 +12,15 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from math import copysign, isfinite
+from math import copysign, isfinite, nan
 
 import msgspec
 
 MAX_FINITE = 1.7976931348623157e308
 EXACT = 32
-"""Up to so many values are kept as they are: quantiles of few runs are exact."""
+"""Up to so many values are stored as they are: quantiles of few runs are exact."""
+HELD = 64
+"""Up to so many are held as they are in memory: a minute of seconds is counted once, when it is stored."""
 SHIFT = 46
 """Bits of a double that a bucket drops: 52 - 46 = 6 mantissa bits stay, so a bucket is at most 1/64 wide, and its
 middle at most 0.8 % from any value in it."""
@@ -27,7 +29,7 @@ MOST_BUCKETS = 320
 
 
 class Sketch(msgspec.Struct, rename={"values": "v", "shift": "s", "buckets": "b"}, omit_defaults=True):
-    """Either `values` (at most `EXACT`, in any order) or `buckets`: count by bucket, negative ones for negative values.
+    """Either `values` (at most `HELD`, in any order) or `buckets`: count by bucket, negative ones for negative values.
 
     >>> sketch = Sketch.of([1.0, 2.0, 3.0, 4.0, 100.0])
     >>> sketch.quantile(0.5), sketch.quantile(1.0)
@@ -43,24 +45,19 @@ class Sketch(msgspec.Struct, rename={"values": "v", "shift": "s", "buckets": "b"
     @classmethod
     def of(cls, values: list[float]) -> "Sketch":
         """The sketch of finite values; the list is taken over."""
-        if len(values) <= EXACT:
-            return cls(values)
-        sketch = cls([], SHIFT, dict(Counter(_buckets(values))))
-        if len(sketch.buckets) > MOST_BUCKETS:
-            sketch._shrink()
+        sketch = cls(values)
+        if len(values) > HELD:
+            sketch._count_all()
         return sketch
 
     def merge(self, other: "Sketch") -> None:
         """Take in another sketch: the same as if all of its values had been put into this one."""
         if not other.values and not other.buckets:
             return
-        if not self.buckets and not other.buckets and len(self.values) + len(other.values) <= EXACT:
+        if not self.buckets and not other.buckets and len(self.values) + len(other.values) <= HELD:
             self.values = self.values + other.values
             return
-        if self.values:
-            mine = Counter(_buckets(self.values))
-            self.values = []
-            self.buckets = dict(mine)
+        self._count_all()
         if other.values:
             steps = self.shift - SHIFT
             self._count((bucket >> steps, 1) for bucket in _buckets(other.values))
@@ -76,25 +73,45 @@ class Sketch(msgspec.Struct, rename={"values": "v", "shift": "s", "buckets": "b"
         """An independent copy."""
         return Sketch(self.values[:], self.shift, dict(self.buckets))
 
-    def quantile(self, q: float) -> float:
-        """The value of rank `q * (n - 1)`, rounded down, for q in [0, 1]; within 0.8 % when counted at full resolution.
+    def counted(self) -> "Sketch":
+        """The same with its values counted."""
+        return self if not self.values else Sketch([], SHIFT, dict(Counter(_buckets(self.values))))
 
-        NaN of an empty sketch. Below 1e-307, where a bucket is wider than the number itself, the error is absolute.
+    def quantile(self, q: float) -> float:
+        """One of `quantiles`."""
+        return self.quantiles(q)[0]
+
+    def quantiles(self, *wanted: float) -> list[float]:
+        """The values of rank `q * (n - 1)`, rounded down, for rising q in [0, 1].
+
+        Within 0.8 % when counted at full resolution; below 1e-307, where a bucket is wider than the number itself, the
+        error is absolute. NaN of an empty sketch.
         """
         if self.values:
-            return sorted(self.values)[int(q * (len(self.values) - 1))]
-        rank = q * (sum(self.buckets.values()) - 1)
+            ordered = sorted(self.values)
+            return [ordered[int(q * (len(ordered) - 1))] for q in wanted]
+        counted = sorted((_middle(bucket, self.shift), count) for bucket, count in self.buckets.items())
+        total = sum(self.buckets.values())
+        found: list[float] = []
         seen = 0
-        for value, count in sorted((_middle(bucket, self.shift), count) for bucket, count in self.buckets.items()):
+        for value, count in counted:
             seen += count
-            if seen > rank:
-                return value
-        return float("nan")
+            while len(found) < len(wanted) and seen > wanted[len(found)] * (total - 1):
+                found.append(value)
+        return found + [nan] * (len(wanted) - len(found))
 
     def _count(self, pairs: Iterable[tuple[int, int]]) -> None:
         mine = self.buckets
         for bucket, count in pairs:
             mine[bucket] = mine.get(bucket, 0) + count
+
+    def _count_all(self) -> None:
+        """From values to buckets."""
+        if self.values:
+            self.buckets = dict(Counter(_buckets(self.values)))
+            self.values = []
+            if len(self.buckets) > MOST_BUCKETS:
+                self._shrink()
 
     def _shrink(self) -> None:
         while len(self.buckets) > MOST_BUCKETS:
@@ -120,13 +137,18 @@ def _middle(bucket: int, shift: int) -> float:
     return ends[0] / 2 + (ends[1] if isfinite(ends[1]) else copysign(MAX_FINITE, ends[0])) / 2
 
 
+_DOUBLES = [struct.Struct(f"<{count}d").pack for count in range(EXACT + 1)]
+
+
 def encode(sketch: Sketch) -> bytes:
     """As stored in `metric_rollups.sketch`: equal sketches are equal bytes.
 
     A byte 0 and sorted little-endian doubles, or a byte 1 and msgpack of the shift and the sorted buckets.
     """
+    if 0 < len(sketch.values) <= EXACT:
+        return b"\0" + _DOUBLES[len(sketch.values)](*sorted(sketch.values))
     if sketch.values:
-        return b"\0" + struct.pack(f"<{len(sketch.values)}d", *sorted(sketch.values))
+        sketch = sketch.counted()
     return b"\1" + msgspec.msgpack.encode([sketch.shift, sorted(sketch.buckets.items())])
 
 

@@ -5,6 +5,7 @@ time (design.md 2). Here a window is an integer, `event time // width`, so that 
 """
 
 from math import copysign, fsum, inf
+from operator import mul
 from typing import Self
 
 import msgspec
@@ -20,7 +21,12 @@ FOLD_AT = 512
 """A pane keeps single values up to this many, then folds them: memory is bounded by series, not by rate."""
 
 
-class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k"}):
+class Stats(
+    msgspec.Struct,
+    rename={
+        "sum": "s", "sum_squares": "q", "min": "l", "max": "h", "earliest": "f", "latest": "t", "sketch": "k",
+    },
+):  # fmt: skip
     """The aggregates of one series in one window. Exact but for the sketch; sums are correctly rounded per pane."""
 
     n: int
@@ -28,10 +34,8 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
     sum_squares: float
     min: float
     max: float
-    first_at: tuple[int, int]
-    first: float
-    last_at: tuple[int, int]
-    last: float
+    earliest: Point
+    latest: Point
     sketch: Sketch
 
     @classmethod
@@ -43,32 +47,21 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         (2, 6.0, 2.0, 4.0)
         """
         if len(points) == 1:
-            time, key, value = points[0]
-            at = (time, key)
-            return cls(1, value, _square(value), value, value, at, value, at, value, Sketch([value]))
+            point = points[0]
+            value = point[2]
+            return cls(1, value, min(value * value, MAX_FINITE), value, value, point, point, Sketch([value]))
         points.sort()
         values = [point[2] for point in points]
-        low, high = points[0], points[-1]
         try:
             total = fsum(values)
         except OverflowError:
             total = _careful_sum(values)
         try:
-            squares = min(fsum([value * value for value in values]), MAX_FINITE)
+            squares = min(fsum(map(mul, values, values)), MAX_FINITE)
         except OverflowError:
             squares = MAX_FINITE
-        return cls(
-            len(values),
-            total,
-            squares,
-            min(values),
-            max(values),
-            low[:2],
-            low[2],
-            high[:2],
-            high[2],
-            Sketch.of(values),
-        )
+        values.sort()
+        return cls(len(values), total, squares, values[0], values[-1], points[0], points[-1], Sketch.of(values))
 
     def merge(self, other: "Stats") -> None:
         """Take in the aggregates of another part of the same window."""
@@ -78,10 +71,19 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
         self.sum_squares = min(self.sum_squares + other.sum_squares, MAX_FINITE)
         self.min = min(self.min, other.min)
         self.max = max(self.max, other.max)
-        # Values of one event are ordered among themselves: two steps of a run may have the same name.
-        self.first_at, self.first = min((self.first_at, self.first), (other.first_at, other.first))
-        self.last_at, self.last = max((self.last_at, self.last), (other.last_at, other.last))
+        self.earliest = min(self.earliest, other.earliest)
+        self.latest = max(self.latest, other.latest)
         self.sketch.merge(other.sketch)
+
+    @property
+    def first(self) -> float:
+        """The value with the least event time."""
+        return self.earliest[2]
+
+    @property
+    def last(self) -> float:
+        """The value with the greatest event time."""
+        return self.latest[2]
 
     def copy(self) -> "Stats":
         """An independent copy."""
@@ -91,10 +93,6 @@ class Stats(msgspec.Struct, rename={"sum": "s", "sum_squares": "q", "sketch": "k
     def mean(self) -> float:
         """sum / n."""
         return self.sum / self.n
-
-
-def _square(value: float) -> float:
-    return min(value * value, MAX_FINITE)
 
 
 def _careful_sum(values: list[float]) -> float:

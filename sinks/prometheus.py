@@ -2,7 +2,7 @@
 
 import logging
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from wsgiref.simple_server import WSGIServer
 
@@ -152,9 +152,10 @@ class Metrics:
         self.rows.inc(rows)
         for output in outputs:
             oldest = output.batch.ingested_us - LIVE_US
-            live = [time_us for time_us in output.event_us if time_us > oldest]
-            if live:
-                self.event_to_row.observe_since(live, now_us)
+            # They arrive nearly in order, so sorting is one pass; history is left out at a stroke.
+            times = sorted(output.event_us)
+            if times and times[-1] > oldest:
+                self.event_to_row.observe_since(times[bisect_right(times, oldest) :], now_us)
             opened = [found.event_us for found in output.found if is_fresh(found, oldest)]
             if opened:
                 self.event_to_pattern.observe_since(opened, now_us)

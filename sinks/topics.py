@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -10,12 +11,11 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from operators.output import Aggregate, DeadLetter, Found, Output
 from sinks.kafka import KafkaWriter
 
-PUBLISHED_LEVEL = 60
-"""Only windows of this width, in seconds, are published: ten-second ones are in the database."""
 PATTERN_TYPE = "dev.hindsight.pattern.detected.v1"
 AGGREGATE_TYPE = "dev.hindsight.series.aggregated.v1"
 
 
+@lru_cache(maxsize=64)
 def _time(micros: int) -> str:
     return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
@@ -47,6 +47,7 @@ def aggregate_event(aggregate: Aggregate, source: str, partition: int) -> dict[s
     """A window's aggregates as a CloudEvent: one partition's part of it, to be added up where a series has several."""
     stats = aggregate.stats
     start = _time(aggregate.start_us)
+    p50, p95, p99 = stats.sketch.quantiles(0.5, 0.95, 0.99)
     return {
         "specversion": "1.0",
         "id": f"{source}/{partition}/{aggregate.entity}/{aggregate.measure}/{aggregate.level}/{start}",
@@ -65,9 +66,9 @@ def aggregate_event(aggregate: Aggregate, source: str, partition: int) -> dict[s
             "sum_squares": stats.sum_squares,
             "first": stats.first,
             "last": stats.last,
-            "p50": stats.sketch.quantile(0.5),
-            "p95": stats.sketch.quantile(0.95),
-            "p99": stats.sketch.quantile(0.99),
+            "p50": p50,
+            "p95": p95,
+            "p99": p99,
         },
     }
 
@@ -87,9 +88,8 @@ class _Part(StatefulSinkPartition[Output, None]):
             for found in output.found:
                 writer.pattern(str(found.pattern.pattern_id), pattern_event(found, source))
             for aggregate in output.aggregates:
-                if aggregate.final and aggregate.level == PUBLISHED_LEVEL:
-                    key = f"{aggregate.entity}:{aggregate.measure}"
-                    writer.aggregate(key, aggregate_event(aggregate, source, partition))
+                key = f"{aggregate.entity}:{aggregate.measure}"
+                writer.aggregate(key, aggregate_event(aggregate, source, partition))
         self._late_refusals()
         writer.poll()
 

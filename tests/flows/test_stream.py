@@ -98,7 +98,16 @@ def test_a_finished_file_again_changes_nothing(database: str, tmp_path: Path) ->
     values = [value for value in sequence(11, 150) if value is not None and len(value) < 10_000]
     path = tmp_path / "events.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(value.replace(b"\n", b" ") + b"\n" for value in values)))
-    options: list[str | Path] = ["--input", path, "--database-url", database, "--recovery-dir", tmp_path / "state", "--batch-size", "17"]
+    options: list[str | Path] = [
+        "--input",
+        path,
+        "--database-url",
+        database,
+        "--recovery-dir",
+        tmp_path / "state",
+        "--batch-size",
+        "17",
+    ]
     first, wanted = flow.stream(*options), fate([value for value in values if value])
     assert (first["applied"], first["late"]) == (len(wanted.applied), len(wanted.late))
     assert (first["duplicates"], first["dead_letters"]) == (len(wanted.duplicates), len(wanted.dead))
@@ -114,7 +123,15 @@ def following(database: str, tmp_path: Path, file: Path) -> Iterator[Any]:
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        options: list[str | Path] = ["--follow", "--input", file, "--database-url", database, "--recovery-dir", tmp_path / "state"]
+        options: list[str | Path] = [
+            "--follow",
+            "--input",
+            file,
+            "--database-url",
+            database,
+            "--recovery-dir",
+            tmp_path / "state",
+        ]
         started.append(flow.start("stream", *options))
         return started[-1]
 

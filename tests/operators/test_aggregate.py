@@ -46,12 +46,10 @@ def test_the_output_topic_sees_final_windows_once() -> None:
             runner.feed([], Mark.IDLE, time + 40 * SECOND)
     runner.feed([metric(1, 2000, "last")])
     shown = [one for out in runner.database.outputs for one in out.aggregates]
-    assert not all(one.final for one in shown)
-    for level in (60, 300):
-        final = [one for one in shown if one.final and one.level == level]
-        assert len(final) == len({one.start_us for one in final}) == len(buckets(level))
-        assert sorted((one.stats.n, one.stats.sum) for one in final) == sorted(buckets(level).values())
-        assert {(one.entity, one.measure) for one in final} == {("web", "m")}
+    assert {one.level for one in shown} == {60}
+    assert len(shown) == len({one.start_us for one in shown}) == len(buckets(60))
+    assert sorted((one.stats.n, one.stats.sum) for one in shown) == sorted(buckets(60).values())
+    assert {(one.entity, one.measure) for one in shown} == {("web", "m")}
 
 
 def test_without_an_output_topic_no_object_is_made() -> None:

@@ -102,7 +102,7 @@ def test_aggregates_are_those_of_the_applied_records(values: list[bytes | None])
         stats = Stats.of(points[*names[row["series_id"]], row["level"], row["time"]])
         for field in ("n", "sum", "min", "max", "sum_squares", "first", "last"):
             assert row[field] == pytest.approx(getattr(stats, field), rel=1e-12), field
-        assert (row["first_at"], row["last_at"]) == (stats.first_at[0], stats.last_at[0])
+        assert (row["first_at"], row["last_at"]) == (stats.earliest[0], stats.latest[0])
         assert (row["sketch"] is None) is (row["n"] == 1)
 
 

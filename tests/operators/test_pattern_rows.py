@@ -98,7 +98,7 @@ def test_the_database_takes_them(module_database: str, kind: str, fields: dict[s
         for change in ("opened", "strengthening", "resolved"):
             for table, _, row in pattern_rows(Found(one, change, 1, 50_000_000, 60_000_000), subject):
                 cursor.execute(sql.create_stage(table))
-                cursor.execute(f"TRUNCATE {sql.stage_name(table)}")  # type: ignore[arg-type]
+                cursor.execute(f"TRUNCATE {sql.stage_name(table)}")
                 with cursor.copy(sql.copy(table, sql.stage_name(table))) as copy:
                     copy.write(b"".join([HEADER, row, TRAILER]))
                 for statement in sql.merge(table):

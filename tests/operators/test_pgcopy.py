@@ -79,10 +79,10 @@ def test_postgres_reads_the_same(module_database: str, rows: list[tuple[Any, ...
     encode = pgcopy.Encoder(KINDS)
     with psycopg.connect(module_database) as connection, connection.cursor() as cursor:
         cursor.execute("SET TimeZone = 'UTC'")
-        cursor.execute(f"CREATE TEMP TABLE tried (place serial, {columns}) ON COMMIT DROP")  # type: ignore[arg-type]
-        with cursor.copy(f"COPY tried ({', '.join(names)}) FROM STDIN (FORMAT BINARY)") as copy:  # type: ignore[arg-type]
+        cursor.execute(f"CREATE TEMP TABLE tried (place serial, {columns}) ON COMMIT DROP")
+        with cursor.copy(f"COPY tried ({', '.join(names)}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.write(b"".join([pgcopy.HEADER, *map(encode, rows), pgcopy.TRAILER]))
-        cursor.execute(f"SELECT {', '.join(names)} FROM tried ORDER BY place")  # type: ignore[arg-type]
+        cursor.execute(f"SELECT {', '.join(names)} FROM tried ORDER BY place")
         assert cursor.fetchall() == rows
 
 

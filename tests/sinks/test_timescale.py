@@ -208,6 +208,22 @@ def test_a_row_that_is_nobodys_record_is_told_of_too(database: str, witness: Cal
     assert letter["record_value"] == b""
 
 
+@pytest.mark.xfail(
+    strict=True, reason="bug: StatementTooComplex (54001) is no ProgramLimitExceeded, so it is waited out"
+)
+def test_a_document_too_deep_for_the_database(database: str, witness: Callable[..., Witness]) -> None:
+    """Where Python's own limit is higher than PostgreSQL's, such a document comes this far."""
+    one = witness(database, patience=1.5)
+    out = output(metrics(3))
+    values = dict.fromkeys(t.RESOURCE_USAGE.names, None) | {
+        "event_key": 1, "measured_at": 0, "usage_percentage": 1.0, "host": "h", "resource_type": "cpu",
+        "context_data": b"[" * 20_000 + b"]" * 20_000,
+    }  # fmt: skip
+    out.add(t.RESOURCE_USAGE, t.RESOURCE_USAGE.encode(list(values.values())))
+    one.write(out)
+    assert (count(database, "system_metrics"), count(database, "dead_letters")) == (3, 1)
+
+
 def terminate(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(

@@ -37,7 +37,7 @@ def stored(url: str, table: Table, where: str = "true") -> list[dict[str, Any]]:
     ]
     query = sql.SQL("SELECT {} FROM {} WHERE ").format(sql.SQL(", ").join(columns), sql.Identifier(table.name))
     with psycopg.connect(url) as connection:
-        rows = connection.execute(query + sql.SQL(where)).fetchall()  # type: ignore[arg-type]
+        rows = connection.execute(query + sql.SQL(where)).fetchall()
     return [dict(zip(table.names, row, strict=True)) for row in rows]
 
 
