@@ -262,17 +262,16 @@ class KafkaWriter:
             self._serve(0)
 
     def _make(self, topic: str) -> None:
-        """Create an output topic that is not there before its first record; record by record would take minutes."""
-        while True:
-            try:
-                if ensure_topics(self._brokers, [topic], 1, self._extra, timeout=5.0):
-                    log.info("topic %s was created", topic)
-                break
-            except KafkaWriteError:
-                self._down = True
-                self._give_up_if(False)
-                time.sleep(0.5)
+        """Create an output topic that is not there before its first record; record by record would take minutes.
+
+        If the brokers don't answer now, it is found missing when they do.
+        """
         self._there.add(topic)
+        try:
+            if ensure_topics(self._brokers, [topic], 1, self._extra, timeout=2.0):
+                log.info("topic %s was created", topic)
+        except KafkaWriteError:
+            self._down = True
 
     def _produce(self, number: int) -> None:
         """Hand a record to librdkafka; a full queue is waited for, which is the back-pressure."""
