@@ -39,7 +39,6 @@ class Panes:
             self._close_pane(pane, out)
         for pane in [pane for pane in state.shown if pane <= closed]:
             del state.shown[pane]
-        state.judged = {pane for pane in state.judged if pane > closed}
         end = (closed + 1) * self.width
         for place, (level, width) in enumerate(self.levels):
             windows = state.wide[level]
@@ -75,7 +74,8 @@ class Panes:
         """Write and judge open panes that end by `until_us` (None: all), and leave them open.
 
         For an idle partition: its last panes would otherwise wait for a next record. A pane that gets more records
-        afterwards is written again, complete, when it closes; the detectors have judged it and do not do so twice.
+        afterwards is written again, complete, when it closes. Detectors look ahead on copies and learn nothing yet: a
+        pattern that the complete pane does not bear out is taken back when it closes.
         """
         state = self.state
         fresh = False
@@ -88,15 +88,13 @@ class Panes:
                 continue
             state.shown[pane] = points
             fresh = True
-            judge = pane not in state.judged
-            state.judged.add(pane)
+            told = state.early.setdefault(pane, [])
             for series, gathering in gathered.items():
                 stats = gathering.result()
                 slot = state.slots[series]
                 if self.base:
                     self._write(series, LEVELS[0], pane * self.width, stats, False, out)
-                if judge:
-                    self.judge.pane(slot, stats, end, out)
+                told += [(series, detector) for detector in self.judge.foresee(slot, stats, end, out)]
         if fresh:
             self._show_wide(out)
             self.judge.due = True
@@ -128,7 +126,6 @@ class Panes:
         gathered = state.panes.pop(pane)
         points = sum(len(one.points) + (one.stats.n if one.stats else 0) for one in gathered.values())
         changed = state.shown.get(pane) != points
-        judge = pane not in state.judged
         start = pane * self.width
         end = start + self.width
         ended: dict[int, Stats] = {}
@@ -138,9 +135,10 @@ class Panes:
             stats = Stats.of(gathering.points) if gathering.stats is None else gathering.result()
             if write:
                 self._write(series, LEVELS[0], start, stats, True, out)
-            if judge:
-                self.judge.pane(slots[series], stats, end, out)
+            self.judge.pane(slots[series], stats, end, out)
             ended[series] = stats
+        for series, detector in set(state.early.pop(pane, ())):
+            self.judge.settle(slots[series], detector, end, out)
         self._merge_up(0, start, ended)
 
     def _write(self, series: int, level: int, start: int, stats: Stats, final: bool, out: Output) -> None:

@@ -17,7 +17,7 @@ from operators.detect.verdict import Verdict
 from operators.encode import SPARSE_KINDS
 from operators.output import Found, Output
 from operators.pattern_rows import pattern_rows
-from operators.patterns import Incident, Life, Subject, advance, expire, snapshot_pattern
+from operators.patterns import Incident, Life, Subject, advance, expire, pattern_id, snapshot_pattern
 from operators.state import PartitionState, Slot
 from operators.windows import Stats
 
@@ -47,6 +47,8 @@ class Judge:
         self._thresholds = dict(config.thresholds)
         self.due = False
         """Whether a pane has closed or was shown since the last flush."""
+        self._looking = False
+        self._early: list[str] = []
         self._dirty: dict[int, Slot] = {}
         self._open: dict[int, Slot] = {}
         self._rule = cache(self._find_rule)
@@ -91,6 +93,29 @@ class Judge:
                 self._rate(slot, rule, end_us, stats.n, int(stats.sum), out)
             return
         self._spiked(slot, stats.sum / stats.n, end_us, out)
+
+    def foresee(self, slot: Slot, stats: Stats, end_us: int, out: Output) -> list[str]:
+        """Judge an open pane on a copy of the detectors: tell of what would open, and return by which detectors."""
+        copy = msgspec.msgpack.decode(msgspec.msgpack.encode(slot), type=Slot)
+        self._early = []
+        self._looking = True
+        try:
+            self.pane(copy, stats, end_us, out)
+        finally:
+            self._looking = False
+        return self._early
+
+    def settle(self, slot: Slot, detector: str, end_us: int, out: Output) -> None:
+        """The pane has closed: a pattern told of early is one now, or else is taken back."""
+        incident = slot.incidents.get(detector)
+        if incident is None or incident.opened_us != end_us:
+            out.retracted.append(pattern_id(detector, slot.entity, slot.measure, end_us))
+            return
+        for place, found in enumerate(out.found):
+            if found.change == "opened" and found.pattern.pattern_id == pattern_id(
+                detector, slot.entity, slot.measure, end_us
+            ):
+                out.found[place] = found._replace(change="confirmed")
 
     def flush(self, out: Output) -> None:
         """Tell of patterns whose counts have grown.
@@ -138,6 +163,11 @@ class Judge:
         incident, change = advance(
             slot.incidents.get(detector), self._subject(slot), detector, verdict, value, time_us, self.life
         )
+        if self._looking:
+            if incident is not None and change is not None and change.kind == "opened" and not incident.reopened:
+                self._early.append(detector)
+                self._tell(slot, "early", incident, time_us, out)
+            return
         if incident is None:
             slot.incidents.pop(detector, None)
             if not slot.incidents:

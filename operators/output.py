@@ -78,6 +78,8 @@ class Found(NamedTuple):
 
     pattern: Pattern
     change: str
+    """opened, reopened, observed, strengthening or resolved; early: opened, as far as an open pane shows; confirmed:
+    opened after that."""
     event_us: int
     ingested_us: int
     decided_us: int
@@ -111,7 +113,9 @@ class Gauges(NamedTuple):
 class Output:
     """Everything that one batch of a partition led to. Rows are binary COPY tuples by table name."""
 
-    __slots__ = ("aggregates", "batch", "counts", "dead_letters", "event_us", "found", "gauges", "rows", "sets")
+    __slots__ = (
+        "aggregates", "batch", "counts", "dead_letters", "event_us", "found", "gauges", "retracted", "rows", "sets",
+    )  # fmt: skip
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -120,6 +124,8 @@ class Output:
         """Rows where a later one replaces an earlier one of the same key: by table, by key bytes."""
         self.dead_letters: list[DeadLetter] = []
         self.found: list[Found] = []
+        self.retracted: list[UUID] = []
+        """Patterns told of early that the complete pane did not bear out: their rows go."""
         self.aggregates: list[Aggregate] = []
         self.event_us: list[int] = []
         """Event times of the applied records, for the latency histogram; not of code, whose time is its commit's."""

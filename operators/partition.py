@@ -53,7 +53,8 @@ class PartitionConfig(msgspec.Struct, frozen=True):
     width_us: int = 10 * SECOND
     lateness_us: int = 5 * SECOND
     idle_us: int = 5 * SECOND
-    """How long after a pane's end and lateness, by the wall clock, an idle partition's pane is shown."""
+    """How long after its last record, and after a pane's end and lateness by the wall clock, an idle partition's pane
+    is shown."""
     future_us: int = 300 * SECOND
     most_bytes: int = 1 << 20
     most_series: int = 250_000
@@ -115,6 +116,8 @@ class Partition:
         out = Output(batch)
         before = (self.state.counts.read, self.state.counts.patterns)
         self._records(batch, out)
+        if batch.values:
+            self.state.quiet_since = batch.ingested_us
         if batch.mark is Mark.END:
             self.panes.close_all(out)
             self._forget()
@@ -122,7 +125,8 @@ class Partition:
             self.panes.show(None, out)
         elif batch.mark is Mark.IDLE:
             config = self.config
-            self.panes.show(batch.ingested_us - config.lateness_us - config.idle_us, out)
+            if batch.ingested_us - self.state.quiet_since >= config.idle_us:
+                self.panes.show(batch.ingested_us - config.lateness_us - config.idle_us, out)
         self.judge.flush(out)
         for row in self._new_series:
             out.add(t.SERIES, row)
@@ -183,9 +187,12 @@ class Partition:
                 if us > horizon:
                     ahead = config.future_us // SECOND
                     raise Rejected("time_in_future", f"{event.time.isoformat()} is over {ahead} s ahead of the clock")
+                is_late = us // width <= watermark.closed
                 digest = sha1(_SALTED + f"{event.source}\0{event.id}".encode()).digest()
                 event_key = _first8(digest)[0] & ~0xF000 | 0x5000
-                if isinstance(event, MetricSampled):
+                if is_late:
+                    encoded = encode(event)
+                elif isinstance(event, MetricSampled):
                     metric = event.data
                     spelling = (
                         metric.source_system,
@@ -222,14 +229,12 @@ class Partition:
             except Exception as problem:
                 self._refuse(batch, index, raw, problem, out)
                 continue
-            pane = us // width
-            if pane <= watermark.closed:
+            if is_late:
                 late += 1
                 if encoded is not None:
                     self._add_rows(encoded, out)
-                elif raw_rows:
-                    rows.append(row)
                 continue
+            pane = us // width
             if event_key in seen:
                 duplicates += 1
                 if us > newest:

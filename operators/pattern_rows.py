@@ -58,8 +58,9 @@ def pattern_rows(found: Found, subject: Subject) -> list[Row]:
     if special is not None:
         table, columns = special
         rows.append((table, identifier.bytes, table.encode(columns)))
-    if found.change in ("opened", "strengthening", "resolved"):
-        rows.append(_history(pattern, found.change))
+    change = "opened" if found.change == "confirmed" else found.change
+    if change in ("opened", "strengthening", "resolved"):
+        rows.append(_history(pattern, change))
     return rows
 
 

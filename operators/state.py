@@ -58,8 +58,10 @@ class PartitionState(msgspec.Struct):
     """Event keys by open pane, for deduplication."""
     shown: dict[int, int] = {}
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
-    judged: set[int] = set()
-    """Open panes that the detectors have seen: a pane is judged once."""
+    early: dict[int, list[tuple[int, str]]] = {}
+    """Patterns told of before their pane closed: series id and detector, by pane."""
+    quiet_since: int = 0
+    """Wall clock of the last record, microseconds."""
     minute: int = 0
     """The minute of event time in which silent series were last looked for."""
     series_refused: int = 0

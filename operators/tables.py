@@ -271,6 +271,15 @@ PATTERN_EVOLUTION = Table(
     Merge.REPLACE,
 )
 
+PATTERN_TABLES = (
+    "detected_patterns",
+    "metric_patterns",
+    "execution_patterns",
+    "task_patterns",
+    "integration_patterns",
+)
+"""Tables whose id is the pattern's."""
+
 ALL = tuple(value for value in globals().values() if isinstance(value, Table))
 """Every table above."""
 BY_NAME = {table.name: table for table in ALL}

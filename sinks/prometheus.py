@@ -144,7 +144,7 @@ class Metrics:
         self.series.labels(*place).set(gauges.series)
         self.refused.labels(*place).set(gauges.series_refused)
         for found in output.found:
-            if found.change in ("opened", "reopened"):
+            if found.change in ("opened", "reopened", "confirmed"):
                 self.patterns.labels(found.pattern.detection_algorithm, found.pattern.severity).inc()
 
     def written(self, outputs: Sequence[Output], rows: int, now_us: int) -> None:
@@ -179,4 +179,4 @@ class Metrics:
 
 def is_fresh(found: Found, oldest_us: int) -> bool:
     """Whether a change is a live pattern's first appearance."""
-    return found.change in ("opened", "reopened") and found.event_us > oldest_us
+    return found.change in ("opened", "reopened", "early") and found.event_us > oldest_us

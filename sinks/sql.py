@@ -31,6 +31,11 @@ def copy(table: Table, into: str) -> sql.Composed:
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(into), _names(table.names))
 
 
+def retract(table: Table) -> sql.Composed:
+    """Remove rows by their ids, the one parameter."""
+    return sql.SQL("DELETE FROM {} WHERE id = ANY(%s)").format(sql.Identifier(table.name))
+
+
 def merge(table: Table) -> list[sql.Composed]:
     """From the staging table into the real one, in the order of the key, so that writers don't deadlock."""
     match table.merge:

@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import psycopg
@@ -36,11 +37,19 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between attempts during an outage."""
 
 
-POISON = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+POISON = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 """What a row may be refused for; all else is about the database (an outage, read-only, a full disk) or the schema.
 psycopg takes a limit (SQLSTATE class 54: a key too long for its index) for an OperationalError, as it does outages."""
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.NotSupportedError)
-NO_ACCESS = re.compile(r"password authentication failed|no pg_hba\.conf entry|(database|role) \".*\" does not exist")
+NO_ACCESS = re.compile(
+    r"password authentication failed|no pg_hba\.conf entry|permission denied for database"
+    r"|(database|role) \".*\" does not exist"
+)
 """libpq gives no SQLSTATE for a connection that was refused, only the server's words."""
 
 
@@ -53,6 +62,7 @@ class _Rows:
 
     def __init__(self, outputs: Sequence[Output]) -> None:
         self.by_table: dict[str, list[bytes]] = {}
+        self.retracted = [identifier for output in outputs for identifier in output.retracted]
         replaced: dict[str, dict[bytes, bytes]] = {}
         for output in outputs:
             for name, rows in output.rows.items():
@@ -226,6 +236,9 @@ class DatabaseWriter:
                 for name, lines in rows.by_table.items():
                     if lines:
                         self._write(connection, cursor, BY_NAME[name], lines)
+                if rows.retracted:
+                    for name in t.PATTERN_TABLES:
+                        cursor.execute(statements.retract(BY_NAME[name]), [rows.retracted])
         except BaseException:
             self._stages.clear()
             raise
@@ -327,7 +340,8 @@ def trace(output: Output, table: str, row: bytes, problem: str) -> DeadLetter:
             at, raw = index, value
             break
     key, headers = batch.origin(at) if batch.origin and raw is not None else (None, [])
-    offset = batch.offsets[at] if batch.offsets else -1
+    # A derived row is no record's own: its place is negative, and its own.
+    offset = batch.offsets[at] if raw is not None else -1 - zlib.crc32(row)
     return DeadLetter(
         batch.topic, batch.partition, offset, "rejected_by_database", f"{table}: {problem}", key, raw, headers
     )

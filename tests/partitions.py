@@ -31,6 +31,9 @@ class Database:
             self.rows.setdefault(name, []).extend(rows)
         for name, pairs in output.sets.items():
             self.sets.setdefault(name, {}).update(pairs)
+        for name in t.PATTERN_TABLES:
+            for identifier in output.retracted:
+                self.sets.get(name, {}).pop(identifier.bytes, None)
         self.outputs.append(output)
 
     def table(self, table: t.Table) -> list[dict[str, Any]]:
@@ -63,6 +66,12 @@ class Runner:
         out = self.partition.process(Batch(TOPIC, 0, list(values), offsets, now_us, mark=mark))
         self.database.write(out)
         return out
+
+    def idle(self, now_us: int) -> Output:
+        """The source stands at its end at this time of the clock, long after the last record was read."""
+        state = self.partition.state
+        state.quiet_since = min(state.quiet_since, now_us - self.config.idle_us)
+        return self.feed([], Mark.IDLE, now_us)
 
     def restart(self) -> None:
         """A new life from the snapshot."""

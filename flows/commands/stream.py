@@ -46,12 +46,13 @@ def command(inputs: tuple[str, ...], follow: bool, exit_at_end: bool, **options:
     from flows.cli import prepare  # noqa: PLC0415
     from flows.stopping import StopSignals  # noqa: PLC0415
 
-    if bool(inputs) == bool(options["brokers"]):
+    if inputs and options["brokers"]:
         raise click.UsageError("give either --input or --brokers")
     if exit_at_end and inputs:
         raise click.UsageError("--exit-at-end goes with --brokers; a file ends by itself")
     if follow and not inputs:
         raise click.UsageError("--follow goes with --input; Kafka is always followed")
+    inputs = tuple(dict.fromkeys(inputs))
     for path in inputs:
         if path != "-" and not Path(path).is_file():
             raise click.UsageError(f"--input {path}: no such file")
@@ -59,6 +60,8 @@ def command(inputs: tuple[str, ...], follow: bool, exit_at_end: bool, **options:
             raise click.UsageError(f"--input {path}: a .gz file can't be followed")
     given = {OPTIONS[name]: value for name, value in options.items() if value is not None}
     settings = prepare(**given)
+    if not inputs and "brokers" not in settings.model_fields_set:
+        raise click.UsageError("give either --input or --brokers")
     with StopSignals() as wish:
         totals = realtime.run(
             settings,

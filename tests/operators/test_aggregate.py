@@ -43,7 +43,7 @@ def test_the_output_topic_sees_final_windows_once() -> None:
     for number, at in enumerate(TIMES):
         runner.feed([metric(2.0**number, at, number)])
         if number % 3 == 0 and (time := runner.partition.state.watermark.time):
-            runner.feed([], Mark.IDLE, time + 40 * SECOND)
+            runner.idle(time + 40 * SECOND)
     runner.feed([metric(1, 2000, "last")])
     shown = [one for out in runner.database.outputs for one in out.aggregates]
     assert {one.level for one in shown} == {60}

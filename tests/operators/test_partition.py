@@ -125,13 +125,12 @@ IDLE = st.lists(st.tuples(st.integers(0, 70), st.integers(-30, 400)), max_size=6
 def test_being_idle_changes_no_row_and_makes_nothing_late(
     values: list[bytes | None], idle: list[tuple[int, int]], restart: bool
 ) -> None:
-    config = PartitionConfig(judge=JudgeConfig(enabled=False))
-    never, sometimes = run(values, config=config), Runner(config)
+    never, sometimes = run(values), Runner()
     for place, value in enumerate(values):
         sometimes.feed([value])
         for after, clock in idle:
             if after == place and sometimes.partition.state.watermark.time is not None:
-                sometimes.feed([], Mark.IDLE, sometimes.partition.state.watermark.time + clock * SECOND)
+                sometimes.idle(sometimes.partition.state.watermark.time + clock * SECOND)
                 if restart:
                     sometimes.restart()
     sometimes.feed([], Mark.END)
@@ -153,15 +152,15 @@ def test_an_idle_pane_is_shown_stays_open_and_is_written_again() -> None:
     runner.feed([metric(1, 1, 1), metric(2, 2, 2)])
     assert rollups(runner) == []
     ready = START_US + (10 + 5 + 5) * SECOND
-    assert not runner.feed([], Mark.IDLE, ready - 1).sets, "the pane's end, lateness and the idle time have to be over"
-    shown = runner.feed([], Mark.IDLE, ready)
+    assert not runner.idle(ready - 1).sets, "the pane's end, lateness and the idle time have to be over"
+    shown = runner.idle(ready)
     assert rollups(runner) == [(0, 2, 3.0)]
     assert [(one["level"], one["n"]) for one in runner.database.table(t.METRIC_ROLLUPS)] == [(10, 2), (300, 2), (60, 2)]
     assert shown.gauges.open_panes == 1
-    assert not runner.feed([], Mark.IDLE, ready + SECOND).sets, "nothing new, nothing written"
+    assert not runner.idle(ready + SECOND).sets, "nothing new, nothing written"
     runner.feed([metric(4, 9, 3)])
     assert runner.counts.late == 0
-    runner.feed([], Mark.IDLE, ready + 2 * SECOND)
+    runner.idle(ready + 2 * SECOND)
     assert rollups(runner) == [(0, 3, 7.0)]
     assert rollups(runner, 60) == [(0, 3, 7.0)]
     closing = runner.feed([metric(1, 15, 4)])
@@ -173,22 +172,34 @@ def judged(runner: Runner) -> list[int]:
     return [slot.spike.seen if slot.spike else 0 for slot in runner.partition.state.slots.values()]
 
 
-@pytest.mark.parametrize("restart", [False, True])
-def test_a_pane_is_judged_once(restart: bool) -> None:
+def test_a_source_that_was_just_read_is_not_idle() -> None:
     runner = Runner()
-    runner.feed([metric(1, 1, 1)])
-    assert judged(runner) == [0]
-    for at in (20, 21):
-        runner.feed([], Mark.IDLE, START_US + at * SECOND)
-        assert judged(runner) == [1]
-        if restart:
-            runner.restart()
-    runner.feed([metric(50, 2, 2)])
-    runner.feed([], Mark.IDLE, START_US + 22 * SECOND)
-    runner.feed([metric(1, 15, 3)])
-    assert judged(runner) == [1], "shown twice and closed"
-    runner.feed([metric(1, 100, 4)])
-    assert judged(runner) == [2], "the pane of second 15 is another one"
+    runner.feed([metric(1, 1, 1)], now_us=START_US + 60 * SECOND)
+    assert not runner.feed([], Mark.IDLE, START_US + 64 * SECOND).sets
+    assert runner.feed([], Mark.IDLE, START_US + 65 * SECOND).sets
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("more", [False, True])
+def test_an_open_pane_is_foreseen_and_judged_when_it_closes(restart: bool, more: bool) -> None:
+    """A spike is told of while its pane is open, and taken back if what comes later in the pane makes it none."""
+    runner = Runner()
+    runner.feed([metric(40 + number % 3, number * 10, number) for number in range(40)])
+    runner.feed([metric(400, 401, "spike")])
+    seen = judged(runner)
+    out = runner.idle(START_US + 430 * SECOND)
+    assert [found.change for found in out.found] == ["early"]
+    assert len(runner.database.table(t.DETECTED_PATTERNS)) == 1
+    assert not runner.idle(START_US + 431 * SECOND).found, "once"
+    if restart:
+        runner.restart()
+    if more:
+        runner.feed([metric(41, 402 + number / 100, f"calm{number}") for number in range(400)])
+    out = runner.feed([metric(41, 440, "next")])
+    assert judged(runner) == [seen[0] + 2], "what was foreseen taught nothing"
+    assert [found.change for found in out.found] == ([] if more else ["confirmed"])
+    assert len(runner.database.table(t.DETECTED_PATTERNS)) == (0 if more else 1)
+    assert runner.counts.patterns == (0 if more else 1)
 
 
 def test_the_end_of_a_file_closes_all() -> None:

@@ -50,7 +50,7 @@ def made() -> Runner:
     last = state.panes[max(state.panes)]
     next(iter(last.values())).fold()
     assert state.watermark.time is not None
-    runner.feed([], Mark.IDLE, state.watermark.time + 60_000_000)
+    runner.idle(state.watermark.time + 60_000_000)
     runner.feed([cpu(51, 444, 4)])
     return runner
 
@@ -79,7 +79,7 @@ def test_the_golden_state_has_everything_in_it() -> None:
     assert len(state.panes) == len(state.seen) == 2
     assert any(one.stats is not None for pane in state.panes.values() for one in pane.values())
     assert state.shown
-    assert state.judged
+    assert state.early
     assert {level for level, windows in state.wide.items() if windows} == {60, 300}
     slots = list(state.slots.values())
     assert any(slot.spike and slot.spike.ring for slot in slots)

@@ -208,9 +208,6 @@ def test_a_row_that_is_nobodys_record_is_told_of_too(database: str, witness: Cal
     assert letter["record_value"] == b""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: StatementTooComplex (54001) is no ProgramLimitExceeded, so it is waited out"
-)
 def test_a_document_too_deep_for_the_database(database: str, witness: Callable[..., Witness]) -> None:
     """Where Python's own limit is higher than PostgreSQL's, such a document comes this far."""
     one = witness(database, patience=1.5)

@@ -252,7 +252,8 @@ def test_polling_at_the_end_is_put_off_but_a_full_poll_is_not(mock: Mock, build:
     for _ in range(1000):
         got = sum(len(batch.values) for _, batch in part.next_batch())
         full = full or got == 5
-        assert (part.next_awake() is None) == (got == 5)
+        if got in {0, 5}:  # in between it depends on what else librdkafka had to say
+            assert (part.next_awake() is None) == (got == 5)
         time.sleep(0.001)
     assert full
 
