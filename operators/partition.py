@@ -91,6 +91,8 @@ class Partition:
         self.judge = Judge(self.state, config.judge, topic, partition)
         lane = partition if config.input is None else input_id(topic)
         self.panes = Panes(self.state, (input_id(config.input or topic), lane), self.judge, config.aggregates)
+        self.quiet_since = 0
+        """Wall clock of the last record that was read, microseconds."""
         self._seen = {key for keys in self.state.seen.values() for key in keys}
         self._metrics: dict[tuple[object, ...], tuple[int, Slot | None, bytes]] = {}
         self._resources: dict[tuple[str, str], tuple[int, Slot | None, bytes, bytes]] = {}
@@ -117,7 +119,7 @@ class Partition:
         before = (self.state.counts.read, self.state.counts.patterns)
         self._records(batch, out)
         if batch.values:
-            self.state.quiet_since = batch.ingested_us
+            self.quiet_since = batch.ingested_us
         if batch.mark is Mark.END:
             self.panes.close_all(out)
             self._forget()
@@ -125,7 +127,7 @@ class Partition:
             self.panes.show(None, out)
         elif batch.mark is Mark.IDLE:
             config = self.config
-            if batch.ingested_us - self.state.quiet_since >= config.idle_us:
+            if batch.ingested_us - self.quiet_since >= config.idle_us:
                 self.panes.show(batch.ingested_us - config.lateness_us - config.idle_us, out)
         self.judge.flush(out)
         for row in self._new_series:

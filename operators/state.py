@@ -60,8 +60,6 @@ class PartitionState(msgspec.Struct):
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
     early: dict[int, list[tuple[int, str]]] = {}
     """Patterns told of before their pane closed: series id and detector, by pane."""
-    quiet_since: int = 0
-    """Wall clock of the last record, microseconds."""
     minute: int = 0
     """The minute of event time in which silent series were last looked for."""
     series_refused: int = 0

@@ -69,8 +69,7 @@ class Runner:
 
     def idle(self, now_us: int) -> Output:
         """The source stands at its end at this time of the clock, long after the last record was read."""
-        state = self.partition.state
-        state.quiet_since = min(state.quiet_since, now_us - self.config.idle_us)
+        self.partition.quiet_since = min(self.partition.quiet_since, now_us - self.config.idle_us)
         return self.feed([], Mark.IDLE, now_us)
 
     def restart(self) -> None:
