@@ -132,6 +132,7 @@ def _report_cpu(seen: dict[str, list[Figures]], workload: Workload, report: Repo
             report.add(f"  {name}", f"{middle(ratios):.2f}", "", note)
         result[name] = round(middle(cost), 3)
     report.result["cpu_us_per_event"] = result
+    report.result["transactions"] = {name: seen[name][-1].report["transactions"] for name in VARIANTS}
 
 
 def _report_rows(seen: dict[str, list[Figures]], batch: int, report: Report) -> None:
