@@ -142,8 +142,8 @@ class Panes:
         self._merge_up(0, start, ended)
 
     def _write(self, series: int, level: int, start: int, stats: Stats, final: bool, out: Output) -> None:
-        key, row = rollup_row(series, level, start, self.lane, stats)
-        out.replace(t.METRIC_ROLLUPS, key, row)
+        key, row = rollup_row(series, start, self.lane, stats)
+        out.replace(t.ROLLUPS[level], key, row)
         if self.publish and final and level == PUBLISHED_LEVEL:
             slot = self.state.slots[series]
             out.aggregates.append(Aggregate(slot.entity, slot.measure, level, start, stats.copy()))

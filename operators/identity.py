@@ -57,7 +57,7 @@ def key_of_digest(digest: bytes) -> int:
 
 
 def series_id(entity: str, measure: str) -> int:
-    """A series' key in `series` and `metric_rollups`: 8 bytes of a hash of its name.
+    """A series' key in `series` and the tables of its aggregates: 8 bytes of a hash of its name.
 
     At 1 M series two of them collide with a probability of 3e-8.
     """
@@ -66,5 +66,5 @@ def series_id(entity: str, measure: str) -> int:
 
 
 def input_id(topic: str) -> int:
-    """A short key for an input (a topic, a file) in `metric_rollups`: 4 bytes, signed."""
+    """A short key for an input (a topic, a file) in `rollups_…`: 4 bytes, signed."""
     return int.from_bytes(hashlib.sha1(_SALT + f"input:{topic}".encode()).digest()[:4], "big", signed=True)

@@ -14,8 +14,8 @@ from operators.records import Batch, Headers
 from operators.sketch import encode as encode_sketch
 from operators.windows import Stats
 
-_ROLLUP = struct.Struct(">hiqiiiqiiiiiqididididididiqiq").pack
-_ROLLUP_KEY = slice(2, 50)
+_ROLLUP = struct.Struct(">hiqiqiiiiiqididididididiqiq").pack
+_ROLLUP_KEY = slice(2, 42)
 _LENGTH = struct.Struct(">i").pack
 MAX_DETAIL = 1000
 
@@ -147,10 +147,10 @@ class Output:
         rows[key] = row
 
 
-def rollup_row(series_id: int, level: int, start_us: int, lane: tuple[int, int], stats: Stats) -> tuple[bytes, bytes]:
-    """Key bytes and row of `metric_rollups`. A single value needs no sketch: it is its own quantile."""
+def rollup_row(series_id: int, start_us: int, lane: tuple[int, int], stats: Stats) -> tuple[bytes, bytes]:
+    """Key bytes and row of a table of `tables.ROLLUPS`. A single value needs no sketch: it is its own quantile."""
     head = _ROLLUP(
-        15, 8, series_id, 4, level, 8, start_us - EPOCH_US, 4, lane[0], 4, lane[1], 8, stats.n, 8, stats.sum, 8,
+        14, 8, series_id, 8, start_us - EPOCH_US, 4, lane[0], 4, lane[1], 8, stats.n, 8, stats.sum, 8,
         stats.min, 8, stats.max, 8, stats.sum_squares, 8, stats.earliest[2], 8, stats.latest[2],
         8, stats.earliest[0] - EPOCH_US, 8, stats.latest[0] - EPOCH_US,
     )  # fmt: skip

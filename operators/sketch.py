@@ -141,7 +141,7 @@ _DOUBLES = [struct.Struct(f"<{count}d").pack for count in range(EXACT + 1)]
 
 
 def encode(sketch: Sketch) -> bytes:
-    """As stored in `metric_rollups.sketch`: equal sketches are equal bytes.
+    """As stored in `rollups_….sketch`: equal sketches are equal bytes.
 
     A byte 0 and sorted little-endian doubles, or a byte 1 and msgpack of the shift and the sorted buckets.
     """

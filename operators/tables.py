@@ -26,12 +26,17 @@ class Merge(Enum):
     """The greater `rank` wins, whatever came first: the row is a function of the set of events."""
 
 
+WIDTHS = {"bool": 1, "int": 4, "bigint": 8, "float8": 8, "timestamptz": 8, "uuid": 16}
+"""Bytes of a value that is not null, of the types that have always the same."""
+
+
 class Table(msgspec.Struct, frozen=True):
     """A table as the sink needs to know it.
 
     `group`: for NEWEST, the columns of the thing that the events speak of. All rows of one group come from one event,
     the one with the greatest rank; for the same group a row with another `key` is removed when it has lost.
     `keep_first`: columns that an update leaves as they are (when a pattern was first written).
+    `time`: the column by which the table is cut into chunks or partitions.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Table(msgspec.Struct, frozen=True):
     group: tuple[str, ...] = ()
     rank: tuple[str, ...] = ("event_time", "event_id")
     keep_first: tuple[str, ...] = ()
+    time: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,6 +59,21 @@ class Table(msgspec.Struct, frozen=True):
             return later
         pairs = zip(self.names, fields(earlier), fields(later), strict=True)
         return later[:2] + b"".join([old if name in self.keep_first else new for name, old, new in pairs])
+
+    def time_at(self) -> slice | None:
+        """Where the time stands in an encoded row; None where that varies from row to row.
+
+        >>> SYSTEM_METRICS.time_at(), PIPELINE_EXECUTIONS.time_at()
+        (slice(18, 26, None), None)
+        """
+        at = 2
+        for name, kind in self.columns:
+            if kind not in WIDTHS:
+                return None
+            if name == self.time:
+                return slice(at + 4, at + 12)
+            at += 4 + WIDTHS[kind]
+        return None
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """A row in COPY order as a binary tuple."""
@@ -72,6 +93,7 @@ SYSTEM_METRICS = Table(
         "metric_tags jsonb, source_system text, aggregation_period text"
     ),
     ("event_key", "collected_at"),
+    time="collected_at",
 )
 RESOURCE_USAGE = Table(
     "resource_usage",
@@ -80,6 +102,7 @@ RESOURCE_USAGE = Table(
         "absolute_value float8, peak_usage float8, average_usage float8, context_data jsonb"
     ),
     ("event_key", "measured_at"),
+    time="measured_at",
 )
 PIPELINE_EXECUTIONS = Table(
     "pipeline_executions",
@@ -92,6 +115,7 @@ PIPELINE_EXECUTIONS = Table(
     Merge.NEWEST,
     group=("id",),
     rank=("event_finished", "event_time", "event_id"),
+    time="execution_start",
 )
 STEP_EXECUTIONS = Table(
     "step_executions",
@@ -103,6 +127,7 @@ STEP_EXECUTIONS = Table(
     ("pipeline_execution_id", "step_order", "execution_start"),
     Merge.NEWEST,
     group=("pipeline_execution_id",),
+    time="execution_start",
 )
 PIPELINE_CONFIGURATIONS = Table(
     "pipeline_configurations",
@@ -146,6 +171,7 @@ TASK_EXECUTIONS = Table(
     ("id", "attempt", "execution_start"),
     Merge.NEWEST,
     group=("id", "attempt"),
+    time="execution_start",
 )
 INTEGRATION_EVENTS = Table(
     "integration_events",
@@ -155,6 +181,7 @@ INTEGRATION_EVENTS = Table(
         "correlation_key text"
     ),
     ("id", "event_timestamp"),
+    time="event_timestamp",
 )
 CODE_DEPENDENCIES = Table(
     "code_dependencies",
@@ -194,16 +221,16 @@ DEAD_LETTERS = Table(
     ("id",),
 )
 SERIES = Table("series", _columns("series_id bigint, entity text, measure text, kind text"), ("series_id",))
-METRIC_ROLLUPS = Table(
-    "metric_rollups",
-    _columns(
-        "series_id bigint, level int, time timestamptz, input int, partition int, n bigint, sum float8, min float8,"
-        "max float8, sum_squares float8, first float8, last float8, first_at timestamptz,"
-        "last_at timestamptz, sketch bytea"
-    ),
-    ("series_id", "level", "time", "input", "partition"),
-    Merge.REPLACE,
+_ROLLUP = _columns(
+    "series_id bigint, time timestamptz, input int, partition int, n bigint, sum float8, min float8, max float8,"
+    "sum_squares float8, first float8, last float8, first_at timestamptz, last_at timestamptz, sketch bytea"
 )
+_ROLLUP_KEY = ("series_id", "time", "input", "partition")
+ROLLUPS_10S = Table("rollups_10s", _ROLLUP, _ROLLUP_KEY, Merge.REPLACE, time="time")
+ROLLUPS_1M = Table("rollups_1m", _ROLLUP, _ROLLUP_KEY, Merge.REPLACE, time="time")
+ROLLUPS_5M = Table("rollups_5m", _ROLLUP, _ROLLUP_KEY, Merge.REPLACE, time="time")
+ROLLUPS = {10: ROLLUPS_10S, 60: ROLLUPS_1M, 300: ROLLUPS_5M}
+"""Aggregates by the length of their bucket, in seconds."""
 STREAM_COUNTERS = Table(
     "stream_counters",
     _columns("input text, partition int, outcome text, reason text, n bigint, updated_at timestamptz"),
@@ -232,6 +259,7 @@ METRIC_PATTERNS = Table(
     ),
     ("id", "detected_at"),
     Merge.REPLACE,
+    time="detected_at",
 )
 EXECUTION_PATTERNS = Table(
     "execution_patterns",
@@ -269,6 +297,7 @@ PATTERN_EVOLUTION = Table(
     ),
     ("pattern_id", "evolution_type", "evolution_timestamp"),
     Merge.REPLACE,
+    time="evolution_timestamp",
 )
 
 PATTERN_TABLES = (

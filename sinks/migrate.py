@@ -1,7 +1,9 @@
 """Schema migrations: numbered, append-only, checksummed, one transaction each, one runner at a time.
 
-A migration is a file ``sql/migrations/NNNN_name.sql``, numbered from 0001 without gaps. What was applied stands in the
-table ``schema_migrations`` with the SHA-256 of the file, and a file that changed afterwards is an error: forward only.
+A migration is a file ``sql/migrations/NNNN_name.sql``, or where TimescaleDB and plain PostgreSQL differ one file of the
+same name in each of ``sql/timescale`` and ``sql/plain``; they are numbered from 0001 without gaps. What was applied
+stands in the table ``schema_migrations`` with the SHA-256 of the file, and a file that changed afterwards is an error:
+forward only.
 A file whose first line is ``-- no-transaction`` runs statement by statement outside a transaction (as CREATE INDEX
 CONCURRENTLY needs), so a failure leaves its first statements done: write it so that it can run again.
 
@@ -20,6 +22,8 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
+
+from sinks.backend import TWINS, Backend, Twin, detect, recorded
 
 NO_TRANSACTION = "-- no-transaction"
 """First line of a migration that may not run in a transaction."""
@@ -48,6 +52,9 @@ COMMENT ON COLUMN schema_migrations.version IS 'Number of the migration, from 1.
 COMMENT ON COLUMN schema_migrations.name IS 'Name of its file without the number.';
 COMMENT ON COLUMN schema_migrations.checksum IS 'SHA-256 of its file, in hexadecimal digits.';
 COMMENT ON COLUMN schema_migrations.applied_at IS 'When it was applied (wall clock).';
+ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS twin text CHECK (twin IN ('timescale', 'plain'));
+COMMENT ON COLUMN schema_migrations.twin IS
+    'For which database it was: TimescaleDB or plain PostgreSQL; null = the same for both.';
 """
 
 
@@ -61,11 +68,12 @@ class DatabaseURLError(MigrationError):
 
 @dataclass(frozen=True)
 class Migration:
-    """One file of ``sql/migrations``: its number, name and text."""
+    """One file: its number, name and text, and the twin it is for (None: both)."""
 
     version: int
     name: str
     text: str
+    twin: Twin | None = None
 
     @property
     def label(self) -> str:
@@ -87,37 +95,73 @@ class Migration:
         return self.text.partition("\n")[0].strip() != NO_TRANSACTION
 
 
-def available(folder: Traversable | None = None) -> list[Migration]:
-    """All migrations of ``folder`` (the packaged ones by default), in order; raises :class:`MigrationError` on a gap.
+def available(folder: Traversable | None = None, twin: Twin = "plain") -> list[Migration]:
+    """All migrations for a twin, in order; raises :class:`MigrationError` on a gap.
+
+    ``folder`` (the ``sql`` package by default) holds ``migrations``, ``timescale`` and ``plain``.
 
     >>> [migration.label for migration in available()][:2]
     ['0001_tasks', '0002_pipelines']
     """
-    place = folder if folder is not None else files("sql") / "migrations"
-    found = []
-    for entry in place.iterdir():
-        match = _FILE.fullmatch(entry.name)
-        if match:
-            text = entry.read_text(encoding="utf-8").replace("\r\n", "\n")
-            found.append(Migration(int(match.group(1)), match.group(2), text))
-        elif entry.name.endswith(".sql"):
-            raise MigrationError(f"sql/migrations/{entry.name}: the name is not NNNN_lower_case.sql")
+    place = folder if folder is not None else files("sql")
+    found = _files(place / "migrations", None)
+    for one in TWINS:
+        theirs = _files(place / one, one)
+        if one == twin:
+            found += theirs
     found.sort(key=lambda migration: migration.version)
     for number, migration in enumerate(found, start=1):
         if migration.version != number:
-            raise MigrationError(f"sql/migrations: {migration.label} stands where number {number:04d} should")
+            raise MigrationError(f"sql: {migration.label} stands where number {number:04d} should")
     if not found:
         raise MigrationError("no migrations found: the sql package is damaged, install Hindsight again")
     return found
 
 
-def plan(connection: Connection[Any], folder: Traversable | None = None) -> list[Migration]:
-    """The migrations that this database still lacks, in order.
+def _files(place: Traversable, twin: Twin | None) -> list[Migration]:
+    found = []
+    for entry in place.iterdir() if place.is_dir() else []:
+        match = _FILE.fullmatch(entry.name)
+        if match:
+            text = entry.read_text(encoding="utf-8").replace("\r\n", "\n")
+            found.append(Migration(int(match.group(1)), match.group(2), text, twin))
+        elif entry.name.endswith(".sql"):
+            raise MigrationError(f"sql/{place.name}/{entry.name}: the name is not NNNN_lower_case.sql")
+    return found
+
+
+def backend(connection: Connection[Any], wanted: Twin | None = None, create: bool = False) -> Backend:
+    """What a database is, or is to become: recorded, else ``wanted``, else what the server can be.
+
+    Raises :class:`MigrationError` when ``wanted`` is not what it is or can be.
+    """
+    found = detect(connection, create and wanted != "plain")
+    became = recorded(connection)
+    if became is None:
+        if wanted == "timescale" and found.twin != "timescale":
+            raise MigrationError(f"this can't be a TimescaleDB database: {found.reason}")
+        if wanted == "plain" and found.twin != "plain":
+            return Backend("plain", "plain PostgreSQL, as asked for")
+        return found
+    if wanted not in {None, became}:
+        raise MigrationError(f"this database was set up as {became}: to change that, import its history into a new one")
+    if became == "timescale" and found.twin != "timescale":
+        raise MigrationError(
+            f"this database was set up with TimescaleDB's functions, which it no longer has: {found.reason}"
+        )
+    if became != found.twin:
+        return Backend(became, f"{became}, as it was set up (a new database here would be {found.reason})")
+    return found
+
+
+def plan(connection: Connection[Any], folder: Traversable | None = None, twin: Twin | None = None) -> list[Migration]:
+    """The migrations that this database still lacks, in order; for ``twin``, else for what it is or can be.
 
     Raises :class:`MigrationError` when an applied file has changed since, or the database is ahead of this program.
     """
     applied = _applied(connection)
-    known = {migration.version: migration for migration in available(folder)}
+    chosen = twin or recorded(connection) or detect(connection).twin
+    known = {migration.version: migration for migration in available(folder, chosen)}
     for version, (name, checksum) in sorted(applied.items()):
         migration = known.get(version)
         if migration is None:
@@ -135,15 +179,21 @@ def plan(connection: Connection[Any], folder: Traversable | None = None) -> list
 
 
 def migrate(
-    url: str, on_step: Callable[[str], object] = lambda _: None, folder: Traversable | None = None
+    url: str,
+    on_step: Callable[[str], object] = lambda _: None,
+    folder: Traversable | None = None,
+    wanted: Twin | None = None,
 ) -> list[str]:
     """Bring the database at ``url`` up to date; returns the labels of what was applied (none: it was up to date).
 
-    ``on_step`` is given one line before each step. A second runner waits for the first. Raises
-    :class:`MigrationError`; what was applied before the failure stays.
+    ``on_step`` is given one line before each step. ``wanted`` asks for a twin where the database can be either. A
+    second runner waits for the first. Raises :class:`MigrationError`; what was applied before the failure stays.
     """
     with connect(url) as connection, _locked(connection, on_step):
-        pending = plan(connection, folder)
+        kind = backend(connection, wanted, create=True)
+        pending = plan(connection, folder, kind.twin)
+        if pending:
+            on_step(f"backend: {kind.reason}")
         _execute(connection, _TABLE, "schema_migrations")
         for migration in pending:
             on_step(migration.label)
@@ -191,8 +241,8 @@ def _applied(connection: Connection[Any]) -> dict[int, tuple[str, str]]:
 
 
 def _apply(connection: Connection[Any], migration: Migration) -> None:
-    record = "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)"
-    values = [migration.version, migration.name, migration.checksum]
+    record = "INSERT INTO schema_migrations (version, name, checksum, twin) VALUES (%s, %s, %s, %s)"
+    values = [migration.version, migration.name, migration.checksum, migration.twin]
     if migration.in_transaction:
         with connection.transaction():
             _execute(connection, migration.text, migration.label)

@@ -4,6 +4,11 @@ from psycopg import sql
 
 from operators.tables import Merge, Table
 
+DAY = "1 day"
+NEAR = "31 d"
+"""Events of one run may disagree about its start, and so about the chunk its row is in, by this much. Without a limit a
+batch of runs would have to look into each chunk there is, compressed ones too."""
+
 
 def _names(names: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
@@ -82,14 +87,52 @@ def _winners(table: Table) -> sql.Composed:
     )  # fmt: skip
 
 
+def neighbourhood(table: Table) -> sql.Composed:
+    """From when to when rows of the staged rows' groups may stand, as text."""
+    return sql.SQL("SELECT (min({c}) - {near}::interval)::text, (max({c}) + {near}::interval)::text FROM {s}").format(
+        c=sql.Identifier(table.time), near=sql.Literal(NEAR), s=sql.Identifier(stage_name(table))
+    )
+
+
+def _near(table: Table) -> sql.Composable:
+    """A condition on rows `t`, with the parameters `from` and `to`, that leaves the chunks of other times alone."""
+    if not table.time:
+        return sql.SQL("")
+    return sql.SQL(" AND {} BETWEEN %(from)s::timestamptz AND %(to)s::timestamptz").format(
+        sql.Identifier("t", table.time)
+    )
+
+
+def ensure_partitions(table: Table) -> sql.Composed:
+    """Make the partitions for days, the parameter `days`: their numbers since 2000-01-01."""
+    return sql.SQL(
+        "SELECT ensure_partitions({t}::regclass, ARRAY("
+        "SELECT '2000-01-01Z'::timestamptz + day * {w}::interval FROM unnest(%(days)s::bigint[]) AS day))"
+    ).format(t=sql.Literal(table.name), w=sql.Literal(DAY))
+
+
+def ensure_staged_partitions(table: Table) -> sql.Composed:
+    """Make the partitions for the times of the staged rows."""
+    return sql.SQL(
+        "SELECT ensure_partitions({t}::regclass,"
+        " ARRAY(SELECT DISTINCT date_bin({w}::interval, {c}, '2000-01-01Z') FROM {s}))"
+    ).format(
+        t=sql.Literal(table.name),
+        w=sql.Literal(DAY),
+        c=sql.Identifier(table.time),
+        s=sql.Identifier(stage_name(table)),
+    )
+
+
 def _remove_losers(table: Table) -> sql.Composed:
-    return sql.SQL("DELETE FROM {t} AS t USING ({w}) AS w WHERE {tg} = {wg} AND {tr} < {wr}").format(
+    return sql.SQL("DELETE FROM {t} AS t USING ({w}) AS w WHERE {tg} = {wg} AND {tr} < {wr}{near}").format(
         t=sql.Identifier(table.name),
         w=_winners(table),
         tg=_row("t", table.group),
         wg=_row("w", table.group),
         tr=_row("t", table.rank),
         wr=_row("w", table.rank),
+        near=_near(table),
     )
 
 
@@ -98,7 +141,7 @@ def _insert_newest(table: Table) -> sql.Composed:
     return sql.SQL(
         "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {sc} FROM {s} AS s"
         " JOIN ({w}) AS w ON {sg} = {wg} AND {sr} = {wr}"
-        " WHERE NOT EXISTS (SELECT FROM {t} AS t WHERE {tg} = {sg} AND {tr} > {sr})"
+        " WHERE NOT EXISTS (SELECT FROM {t} AS t WHERE {tg} = {sg} AND {tr} > {sr}{near})"
         " ORDER BY {k} ON CONFLICT ({kc}) DO UPDATE SET {a} WHERE {xr} > {or_}"
     ).format(
         t=sql.Identifier(table.name),
@@ -117,4 +160,5 @@ def _insert_newest(table: Table) -> sql.Composed:
         a=_assignments(table),
         xr=_row("excluded", table.rank),
         or_=_row(table.name, table.rank),
+        near=_near(table),
     )

@@ -2,6 +2,7 @@
 
 Rows reach a table by COPY. A table whose rows are nearly always new gets them directly; when a key is already taken
 (a replay, a redelivery) the rows go by a staging table and INSERT … ON CONFLICT instead, and for a while after that.
+Partitions that rows lack are made.
 An outage is waited out: the queue fills, and the flow waits with it. Nothing given to `put` is forgotten before it is
 committed, except a row that the database refuses, which becomes a dead letter.
 """
@@ -10,26 +11,25 @@ import logging
 import re
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import psycopg
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from operators import tables as t
-from operators.encode import encode
-from operators.events import decode, decode_binary, is_binary
 from operators.output import DeadLetter, Output
-from operators.pgcopy import HEADER, TRAILER
 from operators.tables import BY_NAME, Table
 from sinks import sql as statements
+from sinks.pieces import copy_rows, make_partitions, no_partition
+from sinks.trace import trace
 
 log = logging.getLogger(__name__)
 
 MOST_ROWS = 100_000
 """A transaction takes what is queued, up to about this many rows."""
-COPY_PIECE = 1 << 20
-DIRECT = frozenset({"system_metrics", "resource_usage", "integration_events", "metric_rollups"})
+DIRECT = frozenset(
+    {"system_metrics", "resource_usage", "integration_events", *(table.name for table in t.ROLLUPS.values())}
+)
 """Tables that are worth a direct COPY first."""
 STAGED_FOR = (16, 1024)
 """After a key was taken: how many batches go by the staging table, doubling from … to."""
@@ -207,11 +207,17 @@ class DatabaseWriter:
         """One transaction, attempted until the database takes it or says that it never will."""
         wait = FIRST_WAIT
         since = 0.0
+        cut = False
         while True:
             try:
+                if cut:
+                    make_partitions(self._connect(), rows.by_table)
+                    cut = False
                 self._transaction(rows)
-            except POISON:
-                raise
+            except POISON as problem:
+                if not no_partition(problem):
+                    raise
+                cut = True
             except AWAY as problem:
                 if NO_ACCESS.search(str(problem)) or self._abandon():
                     raise SinkError(f"the database can't be written to: {_line(problem)}") from None
@@ -268,7 +274,7 @@ class DatabaseWriter:
             if left == 0:
                 try:
                     with connection.transaction():
-                        _copy(cursor, table, table.name, lines)
+                        copy_rows(cursor, table, table.name, lines)
                 except psycopg.errors.UniqueViolation:
                     span = min(span * 2, STAGED_FOR[1])
                     self._staged[table.name] = (span, span)
@@ -278,9 +284,10 @@ class DatabaseWriter:
                 self._staged[table.name] = (left - 1, span)
         if table.name not in self._stages:
             cursor.execute(statements.create_stage(table))
-        _copy(cursor, table, statements.stage_name(table), lines)
+        copy_rows(cursor, table, statements.stage_name(table), lines)
+        around = cursor.execute(statements.neighbourhood(table)).fetchone() if table.group and table.time else None
         for statement in statements.merge(table):
-            cursor.execute(statement)
+            cursor.execute(statement, {"from": around[0], "to": around[1]} if around else None)
         self._stages.add(table.name)
 
     def _sift(self, output: Output, rows: _Rows) -> None:
@@ -313,38 +320,9 @@ class DatabaseWriter:
         return []
 
 
-def _copy(cursor: psycopg.Cursor, table: Table, into: str, lines: list[bytes]) -> None:
-    data = memoryview(b"".join([HEADER, *lines, TRAILER]))
-    with cursor.copy(statements.copy(table, into)) as copy:
-        for start in range(0, len(data), COPY_PIECE):
-            copy.write(data[start : start + COPY_PIECE])
-
-
 def _line(problem: BaseException) -> str:
     """The first line of a database's message."""
     return (str(problem).strip() or type(problem).__name__).splitlines()[0]
-
-
-def trace(output: Output, table: str, row: bytes, problem: str) -> DeadLetter:
-    """The dead letter for a refused row: the record that it was made from, found by encoding the batch again."""
-    batch = output.batch
-    at, raw = 0, None
-    for index, value in enumerate(batch.values):
-        try:
-            headers = batch.headers.get(index, [])
-            event = decode_binary(value or b"", headers) if is_binary(headers) else decode(value or b"")
-            found = any(line == row for _, line in encode(event).rows)
-        except Exception:
-            continue
-        if found:
-            at, raw = index, value
-            break
-    key, headers = batch.origin(at) if batch.origin and raw is not None else (None, [])
-    # A derived row is no record's own: its place is negative, and its own.
-    offset = batch.offsets[at] if raw is not None else -1 - zlib.crc32(row)
-    return DeadLetter(
-        batch.topic, batch.partition, offset, "rejected_by_database", f"{table}: {problem}", key, raw, headers
-    )
 
 
 class _Part(StatefulSinkPartition[Output, None]):

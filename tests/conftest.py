@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -10,15 +11,43 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from sinks.backend import recorded
 from sinks.embedded import EmbeddedPostgres
 from sinks.migrate import migrate
+from tests import timescale_server
 
 _numbers = itertools.count(1)
 
+ON_BOTH = (
+    "tests/sql/",
+    "tests/sinks/test_merge",
+    "tests/sinks/test_timescale",
+    "tests/sinks/test_m",
+    "tests/sinks/test_dump",
+    "tests/system/test_oracle",
+    "tests/flows/test_status",
+    "tests/flows/test_import",
+)
+"""Tests of storage, by the beginning of their path: they run on plain PostgreSQL, and on TimescaleDB where it is."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run storage tests on both twins."""
+    path = metafunc.definition.path.relative_to(metafunc.config.rootpath).as_posix()
+    if "database_url" in metafunc.fixturenames and path.startswith(ON_BOTH) and timescale_server.available():
+        metafunc.parametrize("database_url", ["plain", "timescale"], indirect=True, scope="session")
+
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a server on which databases may be made: ANALYTICS_TEST_DATABASE_URL, else an embedded one of our own."""
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server on which databases may be made.
+
+    ANALYTICS_TEST_DATABASE_URL, else an embedded one of our own; with the parameter "timescale" a TimescaleDB server.
+    """
+    if getattr(request, "param", "plain") == "timescale":
+        with timescale_server.server(tmp_path_factory.mktemp("timescale")) as url:
+            yield url
+        return
     given = os.environ.get("ANALYTICS_TEST_DATABASE_URL")
     if given:
         yield given
@@ -51,7 +80,21 @@ def migrated_template(database_url: str) -> Iterator[str]:
     """Name of a migrated database that nobody is connected to."""
     with temporary_database(database_url, "template0") as url:
         migrate(url)
-        yield str(conninfo_to_dict(url)["dbname"])
+        name = str(conninfo_to_dict(url)["dbname"])
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            # TimescaleDB's workers would connect to it once a minute, and it couldn't be copied then.
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            guests = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
+            while connection.execute(guests, [name]).fetchall():
+                time.sleep(0.1)
+        yield name
+
+
+@pytest.fixture(scope="session")
+def twin(database_url: str, migrated_template: str) -> str:
+    """Which of the twins the databases of this test are: "timescale" or "plain"."""
+    with temporary_database(database_url, migrated_template) as url, psycopg.connect(url) as connection:
+        return str(recorded(connection))
 
 
 @pytest.fixture

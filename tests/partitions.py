@@ -45,6 +45,11 @@ class Database:
             found = list({row["series_id"]: row for row in found}.values())
         return sorted(found, key=repr)
 
+    def rollups(self) -> list[dict[str, Any]]:
+        """The rows of all levels, each with its `level`."""
+        found = [{"level": level, **row} for level, table in t.ROLLUPS.items() for row in self.table(table)]
+        return sorted(found, key=repr)
+
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """All tables."""
         return {table.name: self.table(table) for table in t.ALL}

@@ -20,10 +20,14 @@ WALL_CLOCK = {
 """Columns that hold when something was done, not what."""
 WRITTEN = (
     "system_metrics", "resource_usage", "pipeline_executions", "step_executions", "tasks", "task_executions",
-    "task_dependencies", "integration_events", "series", "metric_rollups", "stream_counters", "dead_letters",
+    "task_dependencies", "integration_events", "series", "rollups_10s", "rollups_1m", "rollups_5m",
+    "stream_counters", "dead_letters",
     "detected_patterns", "metric_patterns", "execution_patterns", "task_patterns", "integration_patterns",
     "pattern_evolution",
 )  # fmt: skip
+
+
+VIEWS = (("series_10s", 10), ("series_1m", 60), ("series_5m", 300), ("series_1h", 3600), ("series_1d", 86_400))
 
 
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -56,7 +60,7 @@ def checksums(url: str, leave_out: frozenset[str] = frozenset()) -> dict[str, st
 def assert_tables(url: str, oracle: Oracle) -> None:
     """Every number and row that the oracle knows of."""
     assert_counts(url, oracle)
-    for view, seconds in (("series_10s", 10), ("series_1m", 60), ("series_5m", 300)):
+    for view, seconds in VIEWS:
         assert_view(url, view, oracle.aggregates(seconds))
     assert_raw(url, oracle)
     assert_runs(url, oracle)

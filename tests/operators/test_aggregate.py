@@ -2,7 +2,6 @@
 
 import pytest
 
-from operators import tables as t
 from operators.partition import PartitionConfig
 from operators.records import Mark
 from operators.windows import FOLD_AT
@@ -26,8 +25,8 @@ def buckets(level: int) -> dict[int, tuple[int, float]]:
 def rows(pane_s: int, level: int, mark: Mark = Mark.END) -> dict[int, tuple[int, float]]:
     values = [metric(2.0**number, at, number) for number, at in enumerate(TIMES)]
     runner = run(values, config=PartitionConfig(width_us=pane_s * SECOND), last=mark)
-    found = [row for row in runner.database.table(t.METRIC_ROLLUPS) if row["level"] == level]
-    hour = min(row["time"] for row in runner.database.table(t.METRIC_ROLLUPS)) // (3600 * SECOND) * 3600 * SECOND
+    found = [row for row in runner.database.rollups() if row["level"] == level]
+    hour = min(row["time"] for row in runner.database.rollups()) // (3600 * SECOND) * 3600 * SECOND
     return {(row["time"] - hour) // SECOND: (row["n"], row["sum"]) for row in found}
 
 
@@ -74,6 +73,6 @@ def test_a_full_pane_is_folded_and_bounded(count: int) -> None:
     assert len(gathering.points) < FOLD_AT
     runner.restart()
     runner.feed([metric(-1, 9.5, "more")], Mark.END)
-    (row,) = (row for row in runner.database.table(t.METRIC_ROLLUPS) if row["level"] == 10)
+    (row,) = (row for row in runner.database.rollups() if row["level"] == 10)
     assert (row["n"], row["min"], row["max"]) == (count + 1, -1, (count - 1) / 64)
     assert row["sum"] == sum(number / 64 for number in range(count)) - 1

@@ -96,7 +96,7 @@ def test_aggregates_are_those_of_the_applied_records(values: list[bytes | None])
                 bucket = us // (level * SECOND) * level * SECOND
                 points.setdefault((named.entity, named.measure, level, bucket), []).append((us, event_key, value))
     names = {row["series_id"]: (row["entity"], row["measure"]) for row in runner.database.table(t.SERIES)}
-    rows = runner.database.table(t.METRIC_ROLLUPS)
+    rows = runner.database.rollups()
     assert len(rows) == len(points)
     for row in rows:
         stats = Stats.of(points[*names[row["series_id"]], row["level"], row["time"]])
@@ -143,7 +143,7 @@ def cpu(value: float, at_s: float, number: int) -> bytes:
 
 
 def rollups(runner: Runner, level: int = 10) -> list[tuple[int, int, float]]:
-    rows = runner.database.table(t.METRIC_ROLLUPS)
+    rows = runner.database.rollups()
     return sorted(((row["time"] - START_US) // SECOND, row["n"], row["sum"]) for row in rows if row["level"] == level)
 
 
@@ -155,7 +155,7 @@ def test_an_idle_pane_is_shown_stays_open_and_is_written_again() -> None:
     assert not runner.idle(ready - 1).sets, "the pane's end, lateness and the idle time have to be over"
     shown = runner.idle(ready)
     assert rollups(runner) == [(0, 2, 3.0)]
-    assert [(one["level"], one["n"]) for one in runner.database.table(t.METRIC_ROLLUPS)] == [(10, 2), (300, 2), (60, 2)]
+    assert [(one["level"], one["n"]) for one in runner.database.rollups()] == [(10, 2), (300, 2), (60, 2)]
     assert shown.gauges.open_panes == 1
     assert not runner.idle(ready + SECOND).sets, "nothing new, nothing written"
     runner.feed([metric(4, 9, 3)])
@@ -164,7 +164,7 @@ def test_an_idle_pane_is_shown_stays_open_and_is_written_again() -> None:
     assert rollups(runner) == [(0, 3, 7.0)]
     assert rollups(runner, 60) == [(0, 3, 7.0)]
     closing = runner.feed([metric(1, 15, 4)])
-    assert not closing.sets.get(t.METRIC_ROLLUPS.name), "it is written as it is already"
+    assert not any(closing.sets.get(table.name) for table in t.ROLLUPS.values()), "it is written as it is already"
     assert runner.feed([metric(1, 9, 5)]).counts.late == 1
 
 
@@ -313,13 +313,13 @@ def test_without_raw_rows_samples_are_only_aggregated() -> None:
     runner = run(values, config=PartitionConfig(raw_rows=False))
     assert set(runner.database.rows) == {"series", "task_executions"}
     assert (runner.counts.applied, runner.counts.late) == (4, 1)
-    assert len(runner.database.table(t.METRIC_ROLLUPS)) == 5 * 3, "five series"
+    assert len(runner.database.rollups()) == 5 * 3, "five series"
 
 
 def test_files_read_together_are_one_input() -> None:
     def lanes(topic: str, config: PartitionConfig) -> tuple[Any, Any]:
         out = Partition(topic, 0, config).process(Batch(topic, 0, [metric(1, 1, 1)], [1], NOW_US, mark=Mark.END))
-        row = read(t.METRIC_ROLLUPS.columns, next(iter(out.sets["metric_rollups"].values())))
+        row = read(t.ROLLUPS_10S.columns, next(iter(out.sets["rollups_10s"].values())))
         return row["input"], row["partition"]
 
     both = PartitionConfig(input="file:/a\nfile:/b")

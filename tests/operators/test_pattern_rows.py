@@ -101,6 +101,8 @@ def test_the_database_takes_them(module_database: str, kind: str, fields: dict[s
                 cursor.execute(f"TRUNCATE {sql.stage_name(table)}")
                 with cursor.copy(sql.copy(table, sql.stage_name(table))) as copy:
                     copy.write(b"".join([HEADER, row, TRAILER]))
+                if table.time:
+                    cursor.execute(sql.ensure_staged_partitions(table))
                 for statement in sql.merge(table):
                     cursor.execute(statement)
         cursor.execute("SELECT count(*) FROM detected_patterns WHERE id = %s", [one.pattern_id])

@@ -128,14 +128,14 @@ def test_work_goes_on_from_it() -> None:
     names = {series: (slot.entity, slot.measure) for series, slot in runner.partition.state.slots.items()}
     rows = {
         (*names[row["series_id"]], row["level"], row["time"] // 1_000_000 - 1_767_607_200): (row["n"], row["sum"])
-        for row in runner.database.table(t.METRIC_ROLLUPS)
+        for row in runner.database.rollups()
     }
     assert rows["web", "m", 10, 440] == (3, 18.0), "one folded, one of before, one of after"
     assert rows["web-1", "cpu_usage", 10, 440] == (2, 101.0)
     runner.feed([cpu(50, 457, 6), cpu(50, 458, 7), cpu(50, 459, 8)], Mark.END)
     rows = {
         (*names[row["series_id"]], row["level"], row["time"] // 1_000_000 - 1_767_607_200): (row["n"], row["sum"])
-        for row in runner.database.table(t.METRIC_ROLLUPS)
+        for row in runner.database.rollups()
     }
     assert rows["web", "m", 60, 420] == (5, 62.0)
     assert rows["web", "m", 300, 300] == (17, sum(40 + number % 3 for number in range(30, 40)) + 400 + 41 + 62)

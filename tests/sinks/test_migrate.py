@@ -22,7 +22,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(text, encoding="utf-8")
+    (folder / "migrations").mkdir(exist_ok=True)
+    (folder / "migrations" / name).write_text(text, encoding="utf-8")
 
 
 def query(url: str, text: str) -> list[tuple[object, ...]]:
@@ -53,13 +54,14 @@ def test_a_changed_file_is_refused(empty_database: str, folder: Path) -> None:
 
 def test_line_ends_do_not_count_as_a_change(empty_database: str, folder: Path) -> None:
     migrate.migrate(empty_database, folder=folder)
-    (folder / "0002_two.sql").write_bytes((folder / "0002_two.sql").read_bytes().replace(b"\n", b"\r\n"))
+    file = folder / "migrations" / "0002_two.sql"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert migrate.migrate(empty_database, folder=folder) == []
 
 
 def test_a_database_ahead_of_the_program_is_refused(empty_database: str, folder: Path) -> None:
     migrate.migrate(empty_database, folder=folder)
-    (folder / "0002_two.sql").unlink()
+    (folder / "migrations" / "0002_two.sql").unlink()
     with pytest.raises(MigrationError, match="has migration 0002_two, this program knows 0001"):
         migrate.migrate(empty_database, folder=folder)
 
@@ -155,7 +157,7 @@ def test_roles_read_views_and_no_table(database: str) -> None:
         connection.execute("SET ROLE hindsight_reader")
         assert connection.execute("SELECT * FROM series_1d").fetchall() == []
         assert connection.execute("SELECT * FROM open_patterns").fetchall() == []
-        for table in ("system_metrics", "metric_rollups", "dead_letters"):
+        for table in ("system_metrics", "rollups_10s", "dead_letters"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table)))
         connection.execute("SET ROLE hindsight_writer")

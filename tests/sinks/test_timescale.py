@@ -3,6 +3,7 @@
 import itertools
 import logging
 import random
+import re
 import threading
 import time
 import uuid
@@ -304,14 +305,12 @@ def test_a_missing_schema_is_one_clear_error(empty_database: str, witness: Calla
         one.writer.close()
 
 
-@pytest.mark.parametrize(
-    "change", [("/hindsight_test_", "/no_such_"), ("postgresql://hindsight:", "postgresql://nobody:")]
-)
+@pytest.mark.parametrize("change", [("/hindsight_test_", "/no_such_"), (r"://\w+", "://nobody")])
 def test_no_access_is_one_clear_error(
     module_database: str, witness: Callable[..., Witness], change: tuple[str, str]
 ) -> None:
-    assert change[0] in module_database
-    one = witness(module_database.replace(*change), patience=1.5)
+    assert re.search(change[0], module_database)
+    one = witness(re.sub(*change, module_database), patience=1.5)
     with pytest.raises(SinkError, match="can't be written to"):
         one.write(output(metrics(1)))
     assert one.retries == 0

@@ -30,6 +30,13 @@ def query(connection: Connection, text: str) -> list[Any]:
 
 
 def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
+    """Insert a row, and make the partition that it needs; `metric_rollups` is the table of the row's level."""
+    if table == "metric_rollups":
+        table = {10: "rollups_10s", 60: "rollups_1m", 300: "rollups_5m"}[row["level"]]
+        row = {name: value for name, value in row.items() if name != "level"}
+    policy = connection.execute("SELECT time_column FROM storage_policies WHERE table_name = %s", [table]).fetchone()
+    if policy:
+        connection.execute("SELECT ensure_partitions(%s::regclass, ARRAY[%s]::timestamptz[])", [table, row[policy[0]]])
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(table),
         sql.SQL(", ").join(map(sql.Identifier, row)),

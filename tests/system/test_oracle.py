@@ -50,9 +50,10 @@ def test_kafka(
     kafka: KafkaServer,
     database_url: str,
     migrated_template: str,
+    twin: str,
     tmp_path: Path,
 ) -> None:
-    topic = f"oracle-{len(generated.partitions)}"
+    topic = f"oracle-{twin}-{len(generated.partitions)}"
     topics.create(kafka.brokers, topic, len(generated.partitions))
     topics.publish(kafka.brokers, topic, generated)
     sums = []
