@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Turn what happens on this machine or in a repository into events.",
     ),
     "migrate": ("flows.commands.migrate", "Create or update the tables and views."),
+    "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
     "database": ("flows.commands.database", "Start or stop the embedded PostgreSQL server."),

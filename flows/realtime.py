@@ -29,6 +29,7 @@ from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
 from operators.state import StateError
 from operators.steps.partition import PartitionLogic, partitions
+from sinks.maintain import Maintainer, MaintenanceError, maintain
 from sinks.prometheus import Metrics, is_fresh
 from sinks.timescale import DatabaseSink, DatabaseWriter, SinkError
 from sources.files import FileError, FileSource, topic_of
@@ -192,6 +193,14 @@ def build(
     return flow
 
 
+def sum_up(url: str) -> None:
+    """Sum up what a history changed, so that the views need not; they are right without it."""
+    try:
+        maintain(url)
+    except MaintenanceError as problem:
+        log.warning("upkeep of the database: %s", problem)
+
+
 def run(
     settings: Settings,
     *,
@@ -241,10 +250,17 @@ def run(
     flow = build(source, config_of_run, writer, observers, guard, kafka_sink)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
+    endless = kafka or follow
     try:
-        with recovery(settings, names) as config, panics_held_back():
+        with (
+            recovery(settings, names) as config,
+            panics_held_back(),
+            Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
+        ):
             run_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=config)
         writer.close()
+        if not endless and settings.maintenance_seconds:
+            sum_up(settings.database_url)
     except BaseException as problem:
         cause = guard.first or problem
         if isinstance(cause, KNOWN) or getattr(cause, "one_line", False):

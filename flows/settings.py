@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     epoch_seconds: float = Field(
         10.0, gt=0, le=3600, description="Seconds between recovery snapshots: what a kill -9 repeats at most."
     )
+    maintenance_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="Seconds between runs of the database's upkeep inside the flow; 0 = none."
+    )
     data_dir: Path = Field(
         Path(".hindsight"), description="Folder of the embedded database and of the collectors' spool files."
     )

@@ -1,12 +1,14 @@
 -- Group roles without login, and what each may do. Runs after every migration, so new tables and views are covered.
 --   hindsight_writer  the flows: read and write all tables
 --   hindsight_reader  dashboards and people: the views, and no table
---   hindsight_admin   maintenance: everything in the schema, migrations included
+--   hindsight_admin   maintenance: all rows of all tables, what is kept how long, and tables of its own
+-- Migrations are for the owner of the tables. Only the owner or a superuser may change a table.
 -- A login gets one of them: GRANT hindsight_reader TO grafana;
 DO $$
 DECLARE
     wanted text;
     view_name text;
+    routine text;
     place text := current_schema();
 BEGIN
     FOREACH wanted IN ARRAY ARRAY['hindsight_writer', 'hindsight_reader', 'hindsight_admin'] LOOP
@@ -24,6 +26,11 @@ BEGIN
     EXECUTE format('GRANT CREATE ON SCHEMA %I TO hindsight_admin', place);
     EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO hindsight_admin', place);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO hindsight_writer', place);
+    FOR routine IN SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = place::regnamespace AND proname IN
+        ('ensure_partitions', 'make_partitions_ahead', 'drop_expired', 'compact_changes', 'refresh_day', 'refresh_series')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO hindsight_writer, hindsight_admin', routine);
+    END LOOP;
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM hindsight_writer');
     FOR view_name IN SELECT viewname FROM pg_views WHERE schemaname = place AND pg_has_role(viewowner, 'USAGE') LOOP
         EXECUTE format('GRANT SELECT ON %I.%I TO hindsight_reader', place, view_name);

@@ -82,6 +82,9 @@ DECLARE
     old record;
 BEGIN
     -- Dropping waits for whoever reads the table, and everybody else then waits behind it: better to try again later.
+    IF NOT pg_try_advisory_xact_lock(hashtext('hindsight drop_expired')) THEN
+        RETURN;
+    END IF;
     PERFORM set_config('lock_timeout', '2s', true);
     FOR old IN
         SELECT p.* FROM partitions AS p JOIN storage_policies AS s USING (table_name)

@@ -42,6 +42,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     old record;
 BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('hindsight drop_expired')) THEN
+        RETURN;
+    END IF;
     PERFORM set_config('lock_timeout', '2s', true);
     FOR old IN
         SELECT s.table_name, c.range_start, c.range_end

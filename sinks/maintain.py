@@ -1,0 +1,122 @@
+"""The upkeep of a database: partitions ahead of time, summaries of what changed, and old pieces dropped.
+
+Everything is done by functions of the schema, under the same names on TimescaleDB and on plain PostgreSQL. Any number
+of runs at a time are right; they only do some work twice. On TimescaleDB the database does the same by itself every five
+minutes, so there a run only brings it forward.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import Connection
+
+log = logging.getLogger(__name__)
+
+WEEK = "7 d"
+
+
+class MaintenanceError(Exception):
+    """The upkeep could not be done; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What one run did.
+
+    `partitions` were made; `weeks` of series and `days` of the other summaries were summed up again; `dropped` are
+    pieces (table, from, to); `waiting` buckets have changed but not ended yet, which views compute themselves.
+    """
+
+    partitions: int
+    weeks: int
+    days: int
+    dropped: tuple[tuple[str, str, str], ...]
+    waiting: int
+
+
+def maintain(url: str, on_step: Callable[[str], object] = lambda _: None) -> Upkeep:
+    """Do what is due in the database at ``url``; ``on_step`` is given one line before each longer step.
+
+    :raises MaintenanceError: with one line, when the database is away or its schema is behind.
+    """
+    try:
+        with psycopg.connect(
+            url, autocommit=True, connect_timeout=10, application_name="hindsight maintain"
+        ) as connection:
+            return _maintain(connection, on_step)
+    except psycopg.errors.UndefinedFunction:
+        raise MaintenanceError("the schema is behind (run `hindsight migrate`)") from None
+    except psycopg.Error as problem:
+        words = str(problem).strip().splitlines()
+        raise MaintenanceError(words[0] if words else type(problem).__name__) from None
+
+
+def _maintain(connection: Connection[Any], on_step: Callable[[str], object]) -> Upkeep:
+    made = _rows(connection, "SELECT make_partitions_ahead()")[0][0]
+    _rows(connection, "SELECT compact_changes()")
+    weeks = _rows(connection, "SELECT week_start, week_start::date FROM changed_weeks()") if _may(connection) else []
+    for number, (week, date) in enumerate(weeks, start=1):
+        on_step(f"series: week of {date} ({number} of {len(weeks)})")
+        connection.execute(
+            "CALL refresh_series(%(week)s, %(week)s + %(length)s::interval)", {"week": week, "length": WEEK}
+        )
+    days = _rows(connection, "SELECT summary, day, day::date FROM changed_days()")
+    for number, (summary, day, date) in enumerate(days, start=1):
+        on_step(f"{summary} of {date} ({number} of {len(days)})")
+        connection.execute("SELECT refresh_day(%s, %s)", [summary, day])
+    dropped = _rows(connection, "SELECT dropped_table, dropped_from::text, dropped_to::text FROM drop_expired()")
+    for table, start, end in dropped:
+        on_step(f"{table}: dropped {start} to {end}")
+    waiting = _rows(connection, "SELECT count(*) FROM (SELECT DISTINCT summary, bucket FROM summary_changes) AS c")[0][
+        0
+    ]
+    return Upkeep(made, len(weeks), len(days), tuple(dropped), waiting)
+
+
+def _may(connection: Connection[Any]) -> bool:
+    """Whether this account may sum series up: on TimescaleDB only their owner, whose job does it anyway."""
+    found = _rows(
+        connection,
+        "SELECT prosecdef OR pg_has_role(proowner, 'USAGE') FROM pg_proc WHERE oid = to_regproc('refresh_series')",
+    )
+    return bool(found and found[0][0])
+
+
+def _rows(connection: Connection[Any], query: str) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode()).fetchall()
+
+
+class Maintainer:
+    """Upkeep at intervals, in a thread, for the length of a block; a failure is logged, and tried again next time."""
+
+    def __init__(self, url: str, interval_s: float) -> None:
+        self._url = url
+        self._interval = interval_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="maintainer", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._interval > 0:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                maintain(self._url)
+            except MaintenanceError as problem:
+                log.warning("upkeep of the database: %s", problem)
+            if self._ended.wait(self._interval):
+                return
