@@ -1,8 +1,8 @@
 """The upkeep of a database: partitions ahead of time, summaries of what changed, and old pieces dropped.
 
 Everything is done by functions of the schema, under the same names on TimescaleDB and on plain PostgreSQL. Any number
-of runs at a time are right; they only do some work twice. On TimescaleDB the database does the same by itself every five
-minutes, so there a run only brings it forward.
+of runs at a time are right; they only do some work twice. TimescaleDB does the same by itself every five minutes, so a
+run there only brings it forward.
 """
 
 import logging

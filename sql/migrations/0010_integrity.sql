@@ -37,12 +37,13 @@ ALTER TABLE integration_patterns
 ALTER TABLE event_impact_analysis
     ADD CONSTRAINT event_impact_analysis_systems CHECK (array_position(affected_systems, NULL) IS NULL);
 
+-- resolved_at is not in the specification: whoever only knows is_active may leave it out.
 ALTER TABLE detected_patterns
-    ADD CONSTRAINT detected_patterns_resolved CHECK (is_active = (resolved_at IS NULL));
+    ADD CONSTRAINT detected_patterns_resolved CHECK (NOT is_active OR resolved_at IS NULL);
 COMMENT ON COLUMN detected_patterns.is_active IS 'Whether it goes on: true until resolved_at is set.';
 
 ALTER TABLE pattern_classifications
-    ADD CONSTRAINT pattern_classifications_verified CHECK (human_verified = (verification_timestamp IS NOT NULL)),
+    ADD CONSTRAINT pattern_classifications_verified CHECK (human_verified OR verification_timestamp IS NULL),
     ADD CONSTRAINT pattern_classifications_interval CHECK (verification_timestamp >= classified_at);
 
 ALTER TABLE pattern_relationships

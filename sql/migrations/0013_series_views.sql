@@ -122,6 +122,33 @@ FROM (
     ORDER BY entity, measure, "time", n DESC, input
 ) AS bucket;
 
+CREATE TABLE rollup_contested (
+    series_id bigint NOT NULL,
+    level integer NOT NULL CHECK (level IN (3600, 86400)),
+    "time" timestamptz NOT NULL,
+    n bigint NOT NULL,
+    sum double precision NOT NULL,
+    min double precision NOT NULL,
+    max double precision NOT NULL,
+    sum_squares double precision NOT NULL,
+    first double precision NOT NULL,
+    last double precision NOT NULL,
+    PRIMARY KEY (series_id, level, "time")
+);
+CREATE INDEX idx_rollup_contested_time ON rollup_contested (level, "time");
+COMMENT ON TABLE rollup_contested IS
+    'Hours and days of series of which several inputs hold values: summed up from the input that counts in each 5 minutes.';
+COMMENT ON COLUMN rollup_contested.series_id IS 'As in series.series_id.';
+COMMENT ON COLUMN rollup_contested.level IS 'Length of the bucket, in seconds.';
+COMMENT ON COLUMN rollup_contested."time" IS 'Start of the bucket.';
+COMMENT ON COLUMN rollup_contested.n IS 'Number of values.';
+COMMENT ON COLUMN rollup_contested.sum IS 'Their sum.';
+COMMENT ON COLUMN rollup_contested.min IS 'The least.';
+COMMENT ON COLUMN rollup_contested.max IS 'The greatest.';
+COMMENT ON COLUMN rollup_contested.sum_squares IS 'Sum of their squares.';
+COMMENT ON COLUMN rollup_contested.first IS 'The first by time.';
+COMMENT ON COLUMN rollup_contested.last IS 'The last by time.';
+
 CREATE VIEW changed_hours AS
 SELECT bucket AS "time" FROM summary_changes WHERE summary = 'series';
 COMMENT ON VIEW changed_hours IS 'Hours of series that series_1h computes itself, since they changed after they were summed up.';
@@ -149,20 +176,9 @@ FROM (
         GROUP BY b.entity, b.measure
     ) AS l
     UNION ALL
-    SELECT r."time", s.entity, s.measure, l.n, l.sum, l.min, l.max, l.sum_squares, l.first, l.last
-    FROM rollup_1h AS r JOIN series AS s USING (series_id) CROSS JOIN LATERAL (
-        SELECT
-            b.entity, b.measure, sum(b.n)::bigint AS n,
-            sum(held(b.sum) ORDER BY b."time") AS sum, min(b.min) AS min, max(b.max) AS max,
-            sum(held(b.sum_squares) ORDER BY b."time") AS sum_squares,
-            (array_agg(b.first ORDER BY b."time"))[1] AS first,
-            (array_agg(b.last ORDER BY b."time" DESC))[1] AS last
-        FROM series_5m AS b
-        WHERE b."time" >= r."time" AND b."time" < r."time" + interval '1 hour'
-            AND b.entity = s.entity AND b.measure = s.measure
-        GROUP BY b.entity, b.measure
-    ) AS l
-    WHERE r.contested AND NOT EXISTS (SELECT FROM changed_hours AS c WHERE c."time" = r."time")
+    SELECT r."time", s.entity, s.measure, r.n, r.sum, r.min, r.max, r.sum_squares, r.first, r.last
+    FROM rollup_contested AS r JOIN series AS s USING (series_id)
+    WHERE r.level = 3600 AND NOT EXISTS (SELECT FROM changed_hours AS c WHERE c."time" = r."time")
 ) AS bucket;
 
 CREATE VIEW series_1d AS
@@ -187,21 +203,47 @@ FROM (
         GROUP BY b.entity, b.measure
     ) AS l
     UNION ALL
-    SELECT r."time", s.entity, s.measure, l.n, l.sum, l.min, l.max, l.sum_squares, l.first, l.last
+    SELECT r."time", s.entity, s.measure, r.n, r.sum, r.min, r.max, r.sum_squares, r.first, r.last
+    FROM rollup_contested AS r JOIN series AS s USING (series_id)
+    WHERE r.level = 86400 AND NOT EXISTS (SELECT FROM changed_hours AS c WHERE date_bin('1 day', c."time", '2000-01-01Z') = r."time")
+) AS bucket;
+
+CREATE FUNCTION settle_contested(hours timestamptz[], days timestamptz[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM rollup_contested WHERE level = 3600 AND "time" = ANY(hours);
+    INSERT INTO rollup_contested
+    SELECT r.series_id, 3600, r."time", l.*
+    FROM rollup_1h AS r JOIN series AS s USING (series_id) CROSS JOIN LATERAL (
+        SELECT
+            sum(b.n)::bigint, sum(held(b.sum) ORDER BY b."time"), min(b.min), max(b.max),
+            sum(held(b.sum_squares) ORDER BY b."time"),
+            (array_agg(b.first ORDER BY b."time"))[1],
+            (array_agg(b.last ORDER BY b."time" DESC))[1]
+        FROM series_5m AS b
+        WHERE b."time" >= r."time" AND b."time" < r."time" + interval '1 hour'
+            AND b.entity = s.entity AND b.measure = s.measure
+        HAVING count(*) > 0
+    ) AS l
+    WHERE r.contested AND r."time" = ANY(hours);
+    DELETE FROM rollup_contested WHERE level = 86400 AND "time" = ANY(days);
+    INSERT INTO rollup_contested
+    SELECT r.series_id, 86400, r."time", l.*
     FROM rollup_1d AS r JOIN series AS s USING (series_id) CROSS JOIN LATERAL (
         SELECT
-            b.entity, b.measure, sum(b.n)::bigint AS n,
-            sum(held(b.sum) ORDER BY b."time") AS sum, min(b.min) AS min, max(b.max) AS max,
-            sum(held(b.sum_squares) ORDER BY b."time") AS sum_squares,
-            (array_agg(b.first ORDER BY b."time"))[1] AS first,
-            (array_agg(b.last ORDER BY b."time" DESC))[1] AS last
+            sum(b.n)::bigint, sum(held(b.sum) ORDER BY b."time"), min(b.min), max(b.max),
+            sum(held(b.sum_squares) ORDER BY b."time"),
+            (array_agg(b.first ORDER BY b."time"))[1],
+            (array_agg(b.last ORDER BY b."time" DESC))[1]
         FROM series_1h AS b
         WHERE b."time" >= r."time" AND b."time" < r."time" + interval '1 day'
             AND b.entity = s.entity AND b.measure = s.measure
-        GROUP BY b.entity, b.measure
+        HAVING count(*) > 0
     ) AS l
-    WHERE r.contested AND NOT EXISTS (SELECT FROM changed_hours AS c WHERE date_bin('1 day', c."time", '2000-01-01Z') = r."time")
-) AS bucket;
+    WHERE r.contested AND r."time" = ANY(days);
+END
+$$;
+COMMENT ON FUNCTION settle_contested IS 'Sum up the hours and days that several inputs hold values of, once their rollups are.';
 
 CREATE VIEW metric_rollups AS
 SELECT series_id, 10 AS level, "time", input, partition, n, sum, min, max, sum_squares, first, last, first_at, last_at,
@@ -297,5 +339,6 @@ COMMENT ON COLUMN metric_rollups.first_at IS 'Event time of the first value: ord
 COMMENT ON COLUMN metric_rollups.last_at IS 'Event time of the last value.';
 COMMENT ON COLUMN metric_rollups.sketch IS 'Mergeable quantile sketch of the values; null = not kept at this level.';
 
-REVOKE EXECUTE ON FUNCTION ensure_partitions, make_partitions_ahead, drop_expired, compact_changes, refresh_day FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION ensure_partitions, make_partitions_ahead, drop_expired, compact_changes, refresh_day,
+    settle_contested FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE refresh_series FROM PUBLIC;

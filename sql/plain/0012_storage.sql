@@ -31,8 +31,13 @@ DECLARE
     made integer := 0;
 BEGIN
     SELECT * INTO STRICT policy FROM storage_policies WHERE table_name::regclass = target;
-    PERFORM pg_advisory_xact_lock(hashtext('hindsight partitions'), hashtext(target::text));
     FOR moment IN SELECT DISTINCT t FROM unnest(times) AS t WHERE isfinite(t) ORDER BY t LOOP
+        CONTINUE WHEN EXISTS (
+            SELECT FROM partitions
+            WHERE table_name = policy.table_name AND range_start <= moment AND range_end > moment
+        );
+        -- Held to the end of the transaction, so only by who makes one. Another may have made it meanwhile.
+        PERFORM pg_advisory_xact_lock(hashtext('hindsight partitions'), hashtext(policy.table_name));
         CONTINUE WHEN EXISTS (
             SELECT FROM partitions
             WHERE table_name = policy.table_name AND range_start <= moment AND range_end > moment
@@ -70,7 +75,7 @@ COMMENT ON FUNCTION ensure_partitions IS 'Make the partitions of a table that ro
 
 CREATE FUNCTION make_partitions_ahead() RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    SELECT coalesce(sum(ensure_partitions(table_name::regclass, ARRAY[now(), now() + chunk, now() + '3 d'::interval])), 0)
+    SELECT coalesce(sum(ensure_partitions(table_name::regclass, ARRAY(SELECT now() + step * interval '1 d' FROM generate_series(0, 3) AS step))), 0)
     FROM storage_policies
 $$;
 COMMENT ON FUNCTION make_partitions_ahead IS
@@ -204,14 +209,17 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     -- What is marked after this was read stays marked.
     seen bigint[] := ARRAY(
-        SELECT id FROM summary_changes WHERE summary = 'series' AND bucket >= range_start AND bucket < range_end);
+        SELECT id FROM summary_changes WHERE summary = 'series' AND bucket >= range_start
+            AND bucket < least(range_end, now() - interval '70 min'));
     hours timestamptz[] := ARRAY(SELECT DISTINCT bucket FROM summary_changes WHERE id = ANY(seen));
-    days timestamptz[] := ARRAY(SELECT DISTINCT date_bin('1 day', hour, '2000-01-01Z') FROM unnest(hours) AS hour);
+    days timestamptz[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('hindsight refresh'));
     hours := ARRAY(SELECT hour FROM unnest(hours) AS hour WHERE NOT EXISTS (
         SELECT FROM retention_log AS l
         WHERE l.table_name IN ('rollups_5m', 'rollup_1h') AND l.range_start <= hour AND l.range_end > hour));
+    days := ARRAY(SELECT DISTINCT date_bin('1 day', hour, '2000-01-01Z') FROM unnest(hours) AS hour);
+    DELETE FROM summary_changes WHERE id = ANY(seen) AND bucket <> ALL(hours);
     PERFORM ensure_partitions('rollup_1h', hours), ensure_partitions('rollup_1d', days);
     DELETE FROM rollup_1h WHERE "time" = ANY(hours);
     INSERT INTO rollup_1h
@@ -235,6 +243,7 @@ BEGIN
         bool_or(r.contested)
     FROM unnest(days) AS day JOIN rollup_1h AS r ON r."time" >= day AND r."time" < day + interval '1 day'
     GROUP BY r.series_id, day;
+    PERFORM settle_contested(hours, days);
     DELETE FROM summary_changes WHERE id = ANY(seen);
 END
 $$;

@@ -135,22 +135,28 @@ CREATE PROCEDURE refresh_series(range_start timestamptz, range_end timestamptz) 
 DECLARE
     -- What is marked after this was read stays marked.
     seen bigint[] := ARRAY(
-        SELECT id FROM summary_changes WHERE summary = 'series' AND bucket >= range_start AND bucket < range_end);
+        SELECT id FROM summary_changes WHERE summary = 'series' AND bucket >= range_start
+            AND bucket < least(range_end, now() - interval '70 min'));
+    hours timestamptz[];
+    days timestamptz[];
     first_hour timestamptz;
     end_hour timestamptz;
     first_day timestamptz;
     end_day timestamptz;
 BEGIN
     -- A refresh of hours whose rows were dropped would empty them.
-    SELECT min(bucket), max(bucket) + interval '1 hour' INTO first_hour, end_hour
-    FROM summary_changes WHERE id = ANY(seen) AND NOT EXISTS (
+    hours := ARRAY(SELECT DISTINCT bucket FROM summary_changes WHERE id = ANY(seen) AND NOT EXISTS (
         SELECT FROM retention_log AS l
-        WHERE l.table_name IN ('rollups_5m', 'rollup_1h') AND l.range_start <= bucket AND l.range_end > bucket);
-    IF first_hour IS NOT NULL THEN
+        WHERE l.table_name IN ('rollups_5m', 'rollup_1h') AND l.range_start <= bucket AND l.range_end > bucket));
+    DELETE FROM summary_changes WHERE id = ANY(seen) AND bucket <> ALL(hours);
+    IF cardinality(hours) > 0 THEN
+        days := ARRAY(SELECT DISTINCT time_bucket('1 day', hour) FROM unnest(hours) AS hour);
+        SELECT min(hour), max(hour) + interval '1 hour' INTO first_hour, end_hour FROM unnest(hours) AS hour;
         first_day := time_bucket('1 day', first_hour);
         end_day := time_bucket('1 day', end_hour - interval '1 us') + interval '1 day';
         CALL refresh_continuous_aggregate('rollup_1h', first_hour, end_hour);
         CALL refresh_continuous_aggregate('rollup_1d', first_day, end_day);
+        PERFORM settle_contested(hours, days);
     END IF;
     DELETE FROM summary_changes WHERE id = ANY(seen);
 END
