@@ -2,6 +2,7 @@
 
 ``python -m flows.docs`` writes them, ``python -m flows.docs --check`` changes nothing and exits 1 if one is stale.
 A page is generated whole, or between the lines ``<!-- generated: NAME -->`` and ``<!-- end -->`` of a written one.
+``docs/tables.md`` comes from a database made for it: ``--check`` leaves it to a test, so that it needs no server.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
 
 from flows.cli import cli
+from flows.docs_departures import UnexplainedError
+from flows.docs_tables import written
 from flows.settings import Settings, variable
 from operators import events, types
 from sinks.prometheus import LatencyHistogram, Metrics
@@ -262,10 +265,17 @@ def main(arguments: Sequence[str]) -> int:
     """Write or check (``--check``) the pages; the exit status is 1 if a checked page is stale."""
     root = Path(__file__).resolve().parent.parent
     # A terminal's size and colours, and the settings in force here, must not reach the pages.
-    for name in [name for name in os.environ if name.startswith("ANALYTICS_")] + ["COLUMNS", "FORCE_COLOR"]:
+    for name in [*map(variable, Settings.model_fields), "COLUMNS", "FORCE_COLOR"]:
         os.environ.pop(name, None)
+    made = pages(root)
+    if "--check" not in arguments:
+        try:
+            made["docs/tables.md"] = written(table, NOTE)
+        except UnexplainedError as error:
+            print(f"docs/tables.md: {error} (flows/docs_reasons.py)", file=sys.stderr)
+            return 1
     stale = 0
-    for name, text in pages(root).items():
+    for name, text in made.items():
         path = root / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

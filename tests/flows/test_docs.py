@@ -6,11 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from flows import docs
+from flows import docs, docs_catalogue, docs_departures, docs_tables
 from flows.settings import Settings, variable
 from operators import events, types
+from sinks.migrate import migrate
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -78,10 +80,40 @@ def test_the_readmes_example_makes_valid_events() -> None:
     assert len({json.loads(line)["id"] for line in lines}) == 720
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/events.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/tables.md", "docs/events.md"])
 def test_links_lead_somewhere_and_named_settings_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert ((ROOT / page).parent / target).exists(), target
     for name in re.findall(r"ANALYTICS_[A-Z_]+", text):
         assert name in {variable(field) for field in Settings.model_fields}, name
+
+
+def test_the_page_of_tables_is_current(empty_database: str) -> None:
+    migrate(empty_database, wanted="plain")
+    page = docs_tables.page(empty_database, docs.table, docs.NOTE)
+    assert page == (ROOT / "docs/tables.md").read_text(encoding="utf-8"), "'make docs' writes docs/tables.md"
+
+
+def test_a_departure_without_a_reason_and_a_reason_without_a_departure_are_named(empty_database: str) -> None:
+    migrate(empty_database, wanted="plain")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("ALTER TABLE ml_models DROP COLUMN model_purpose, ALTER algorithm_name TYPE varchar(100)")
+        connection.execute("DROP INDEX idx_task_executions_start_time; DROP TABLE series CASCADE")
+        found = docs_catalogue.relations(connection, "public")
+        differences = docs_departures.differences(docs_tables.specification(connection), found)
+    assert not [line for line in differences if line.startswith("type ml_models.algorithm_name")]
+    with pytest.raises(docs_departures.UnexplainedError) as caught:
+        docs_departures.explain(differences)
+    assert set(str(caught.value).split("; ")) == {
+        "no reason for 'column ml_models.model_purpose: dropped'",
+        "no reason for 'index idx_task_executions_start_time: dropped'",
+        "no difference for 'table series: added'",
+    }
+
+
+def test_the_specification_has_its_tables_and_indexes(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as connection:
+        wanted = docs_tables.specification(connection)
+    assert len(wanted) == 31
+    assert sum(len(table.indexes) for table in wanted.values()) == 15
