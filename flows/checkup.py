@@ -106,24 +106,20 @@ def database(settings: Settings) -> list[Check]:
 
 
 def _inside(connection: psycopg.Connection[Any], url: str) -> Iterator[Check]:
-    row = connection.execute(
-        "SELECT current_setting('server_version'), pg_is_in_recovery(),"
-        " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),"
-        " (SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb')"
-    ).fetchone()
-    version, standby, installed, available = row or ("", False, None, None)
+    row = connection.execute("SELECT current_setting('server_version'), pg_is_in_recovery()").fetchone()
+    version, standby = row or ("", False)
     if standby:
         yield Check("FAIL", "database", f"{redact(url)} is a standby: it cannot be written", "give the primary's URL")
     else:
         yield Check("ok", "database", f"PostgreSQL {version} at {redact(url)}")
-    yield _schema(connection)
-    if installed:
-        yield Check("ok", "timescaledb", str(installed))
-    elif available:
-        todo = "CREATE EXTENSION timescaledb in this database, before hindsight migrate makes the tables"
-        yield Check("warn", "timescaledb", f"{available} is on the server, not in this database", todo)
-    else:
-        yield Check("ok", "timescaledb", "none: plain PostgreSQL tables are used")
+    schema = _schema(connection)
+    yield schema
+    try:
+        yield Check("ok", "backend", migrate.backend(connection).reason)
+    except migrate.MigrationError as error:
+        yield Check("FAIL", "backend", clean(error), "give the server the extension that this database was made with")
+    if schema.level == "ok":
+        yield _upkeep(connection)
     yield _clock(connection)
 
 
@@ -136,6 +132,17 @@ def _schema(connection: psycopg.Connection[Any]) -> Check:
         return Check("ok", "schema", f"up to date ({migrate.available()[-1].label})")
     todo = "hindsight migrate"
     return Check("FAIL", "schema", f"lacks {len(pending)} of {len(migrate.available())} migrations", todo)
+
+
+def _upkeep(connection: psycopg.Connection[Any]) -> Check:
+    row = connection.execute(
+        "SELECT count(*), min(bucket)::date FROM summary_changes WHERE bucket < now() - interval '2 d'"
+    ).fetchone()
+    waiting, since = row or (0, None)
+    if not waiting:
+        return Check("ok", "upkeep", "summaries are up to date")
+    what = f"summaries of {waiting} buckets, from {since} on, have not been made: views are slower, and right"
+    return Check("warn", "upkeep", what, "hindsight maintain (a running flow does it by itself)")
 
 
 def _clock(connection: psycopg.Connection[Any]) -> Check:

@@ -35,10 +35,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "flows.commands.collect",
         "Turn what happens on this machine or in a repository into events.",
     ),
+    "import": ("flows.commands.import_", "Import histories from files at the database's speed."),
     "migrate": ("flows.commands.migrate", "Create or update the tables and views."),
     "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
+    "backup": ("flows.commands.backup", "Write the whole database into a folder."),
+    "restore": ("flows.commands.restore", "Fill a new database from such a folder."),
     "database": ("flows.commands.database", "Start or stop the embedded PostgreSQL server."),
 }
 """Subcommand → (module that holds its ``command``, help in one line), in the order ``--help`` shows them."""

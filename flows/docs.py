@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 
 from flows.cli import cli
 from flows.docs_departures import UnexplainedError
+from flows.docs_queries import queries_page
 from flows.docs_tables import written
 from flows.settings import Settings, variable
 from operators import events, types
@@ -45,6 +46,7 @@ def pages(root: Path) -> dict[str, str]:
         "docs/settings.md": settings_page(),
         "docs/commands.md": commands_page(),
         "docs/metrics.md": metrics_page(),
+        "docs/queries.md": queries_page(NOTE),
     }
     blocks = {"reasons": _reasons(), "fields": _fields()}
     written = root / "docs/events.md"

@@ -111,6 +111,7 @@ REASONS: tuple[tuple[str, str], ...] = (
         "Edges of a code base: events bring them, the specification has no table for them.",
     ),
     ("table dead_letters: added", "Records that cannot be applied are kept with their reason, never dropped."),
+    ("table imports: added", "How far each imported file has come: where the next import goes on."),
     ("table stream_counters: added", "Counts what became of each record, so that none is lost unseen."),
     ("table series: added", "The names of what detectors watch; rows of aggregates hold a number instead."),
     ("table rollup*: added", "Aggregates by time, which dashboards read instead of the samples."),

@@ -237,6 +237,16 @@ STREAM_COUNTERS = Table(
     ("input", "partition", "outcome", "reason"),
     Merge.REPLACE,
 )
+IMPORTS = Table(
+    "imports",
+    _columns(
+        "input text, together text, bytes bigint, lines bigint, within_line bool, digest bytea, state bytea,"
+        "started_at timestamptz, updated_at timestamptz, finished_at timestamptz"
+    ),
+    ("input",),
+    Merge.REPLACE,
+    keep_first=("together", "started_at"),
+)
 DETECTED_PATTERNS = Table(
     "detected_patterns",
     _columns(

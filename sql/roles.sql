@@ -31,7 +31,10 @@ BEGIN
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO hindsight_writer, hindsight_admin', routine);
     END LOOP;
-    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM hindsight_writer');
+    REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM hindsight_writer, hindsight_admin;
+    IF to_regclass('storage_policies') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON storage_policies, retention_log FROM hindsight_writer;
+    END IF;
     FOR view_name IN SELECT viewname FROM pg_views WHERE schemaname = place AND pg_has_role(viewowner, 'USAGE') LOOP
         EXECUTE format('GRANT SELECT ON %I.%I TO hindsight_reader', place, view_name);
     END LOOP;

@@ -21,7 +21,8 @@ CREATE TABLE rollups_10s (
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     sketch bytea,
-    PRIMARY KEY (series_id, "time", input, partition)
+    PRIMARY KEY (series_id, "time", input, partition),
+    CONSTRAINT rollups_range CHECK (min > '-Infinity' AND max < 'Infinity' AND min <= max)
 );
 COMMENT ON TABLE rollups_10s IS
     'Aggregates of series by ten seconds, one row a partition of an input: read the view series_10s.';
