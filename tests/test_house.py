@@ -20,7 +20,7 @@ MAX_LINES = 400
 
 
 def python_files() -> list[Path]:
-    folders = ["flows", "operators", "sources", "sinks", "tools", "tests", "benchmarks", "api"]
+    folders = ["flows", "operators", "sources", "sinks", "sql", "tools", "tests", "benchmarks", "api"]
     return sorted(
         path
         for folder in folders

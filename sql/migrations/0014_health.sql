@@ -117,7 +117,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT
         at, pipeline_name, runs, running, runs - running, succeeded, failed, cancelled, skipped,
         failed / nullif(succeeded + failed, 0)::float8, manual, scheduled, webhook,
-        timed, total, mean_of(total, timed), points[1], points[2], longest, last_start
+        timed, total, CASE WHEN timed > 0 THEN mean_of(total, timed) END, points[1], points[2], longest,
+        last_start
     FROM (
         SELECT
             pipeline_name,
@@ -151,7 +152,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT
         at, pipeline_name, step_name, runs, running, runs - running, succeeded, failed, cancelled, skipped,
         failed / nullif(succeeded + failed, 0)::float8,
-        timed, total, mean_of(total, timed), points[1], points[2], longest, last_start
+        timed, total, CASE WHEN timed > 0 THEN mean_of(total, timed) END, points[1], points[2], longest,
+        last_start
     FROM (
         SELECT
             pipeline_name, step_name,
@@ -237,8 +239,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         at, project, coalesce(attempts, 0), coalesce(succeeded, 0), coalesce(failed, 0), coalesce(cancelled, 0),
         coalesce(skipped, 0), failed / nullif(succeeded + failed, 0)::float8, total, points[1], points[2],
         coalesce(done, 0),
-        coalesce(lead_timed, 0), mean_of(lead_total, lead_timed), lead[1], lead[2],
-        coalesce(cycle_timed, 0), mean_of(cycle_total, cycle_timed), cycle[1], cycle[2]
+        coalesce(lead_timed, 0), lead_total / nullif(lead_timed, 0), lead[1], lead[2],
+        coalesce(cycle_timed, 0), cycle_total / nullif(cycle_timed, 0), cycle[1], cycle[2]
     FROM attempt FULL JOIN done USING (project)
 $$;
 
@@ -247,7 +249,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT
         at, source_system, target, event_type, events, succeeded, failed, partial,
         failed / nullif(succeeded + failed, 0)::float8,
-        timed, mean_of(total, timed), points[1], points[2], longest, last_at
+        timed, CASE WHEN timed > 0 THEN mean_of(total, timed) END, points[1], points[2], longest, last_at
     FROM (
         SELECT
             source_system, coalesce(target_system, '') AS target, event_type,
