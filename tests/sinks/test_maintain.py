@@ -204,6 +204,23 @@ def test_a_writer_may_do_it_and_a_reader_may_not(database: str, connection: Conn
         connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(name))
 
 
+def test_timescale_does_it_by_itself(connection: Connection, twin: str) -> None:
+    if twin == "plain":
+        jobs = query(connection, "SELECT to_regclass('timescaledb_information.jobs')")
+        assert jobs == [(None,)], "what is not there runs no jobs"
+        return
+    jobs = query(
+        connection, "SELECT job_id, schedule_interval FROM timescaledb_information.jobs WHERE proc_name = 'upkeep'"
+    )
+    assert [interval for _, interval in jobs] == [timedelta(minutes=5)]
+    write(connection, random.Random(6), 80)
+    before = shown(connection)
+    connection.execute("CALL run_job(%s)", [jobs[0][0]])
+    assert marks(connection) == 0
+    assert shown(connection) == before
+    assert query(connection, "SELECT count(*) FROM rollup_1d") == [(9,)]
+
+
 def test_a_failure_is_one_line(empty_database: str, database_url: str) -> None:
     with pytest.raises(MaintenanceError, match=r"schema is behind \(run `hindsight migrate`\)"):
         maintain(empty_database)
