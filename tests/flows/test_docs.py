@@ -80,7 +80,10 @@ def test_the_readmes_example_makes_valid_events() -> None:
     assert len({json.loads(line)["id"] for line in lines}) == 720
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/tables.md", "docs/events.md", "docs/python.md", "docs/storage.md"])
+PAGES = ("operations", "tables", "events", "python", "storage", "queries")
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}.md" for name in PAGES)])
 def test_links_lead_somewhere_and_named_settings_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
