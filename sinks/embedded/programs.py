@@ -33,6 +33,7 @@ effective_cache_size = 1GB
 maintenance_work_mem = 128MB
 work_mem = 16MB
 temp_buffers = 32MB
+max_locks_per_transaction = 256
 wal_level = minimal
 max_wal_senders = 0
 max_logical_replication_workers = 0

@@ -42,11 +42,16 @@ BEGIN
             SELECT FROM partitions
             WHERE table_name = policy.table_name AND range_start <= moment AND range_end > moment
         );
-        IF moment >= now() - interval '2 years' THEN
+        -- Old history by month and absurd times by year, so that partitions can't become too many: a statement locks
+        -- all those that it may touch.
+        IF moment >= now() - greatest(interval '120 d', 4 * policy.chunk) OR policy.chunk > interval '27 d'
+            AND moment >= now() - interval '3 y' THEN
             lower_bound := date_bin(policy.chunk, moment, '2000-01-03Z');
             upper_bound := lower_bound + policy.chunk;
+        ELSIF moment >= now() - interval '3 y' THEN
+            lower_bound := date_trunc('month', moment, 'UTC');
+            upper_bound := date_trunc('month', lower_bound + interval '40 d', 'UTC');
         ELSE
-            -- Old history and absurd times: by calendar year, so that their partitions can't become too many.
             lower_bound := date_trunc('year', moment, 'UTC');
             upper_bound := date_trunc('year', lower_bound + interval '400 d', 'UTC');
         END IF;
