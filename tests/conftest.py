@@ -21,6 +21,7 @@ _numbers = itertools.count(1)
 ON_BOTH = (
     "tests/sql/",
     "tests/sinks/test_merge",
+    "tests/sinks/test_backend",
     "tests/sinks/test_timescale",
     "tests/sinks/test_m",
     "tests/sinks/test_dump",

@@ -13,9 +13,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 VARIABLE = "ANALYTICS_TEST_TIMESCALE_URL"
+APACHE_VARIABLE = "ANALYTICS_TEST_TIMESCALE_APACHE_URL"
 MISSING = (
     f"TimescaleDB: {VARIABLE} names no server, and no PostgreSQL here (pg_config in PATH or /usr/lib/postgresql)"
     " has the extension"
@@ -84,3 +88,19 @@ def server(folder: Path) -> Iterator[str]:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
         run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+
+
+@contextlib.contextmanager
+def apache() -> Iterator[str | None]:
+    """A new database on a server with TimescaleDB's Apache build (or `timescaledb.license = apache`), or None."""
+    given = os.environ.get(APACHE_VARIABLE)
+    if not given:
+        yield None
+        return
+    name = f"hindsight_apache_{os.getpid()}"
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield make_conninfo(given, dbname=name)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -179,16 +179,22 @@ def test_running_again_makes_the_roles_again(database: str) -> None:
 def test_command(empty_database: str) -> None:
     run = CliRunner().invoke
     behind = run(command, ["--database-url", empty_database, "--check"])
-    assert (behind.exit_code, behind.stdout.split(":")[0]) == (1, f"behind by {len(migrate.available())}")
+    backend, lacking = behind.stdout.splitlines()
+    assert backend.startswith(("backend: plain PostgreSQL", "backend: TimescaleDB"))
+    assert (behind.exit_code, lacking.split(":")[0]) == (1, f"behind by {len(migrate.available())}")
     shown = run(command, ["--database-url", empty_database, "--plan"])
     assert shown.exit_code == 0
     assert "CREATE TABLE detected_patterns (" in shown.stdout
     assert query(empty_database, "SELECT to_regclass('tasks')") == [(None,)]
     done = run(command, ["--database-url", empty_database])
     assert done.exit_code == 0, done.output
+    backend_now = done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[-1] == f"up to date: {len(migrate.available())} applied"
     assert run(command, ["--database-url", empty_database]).stdout == "up to date\n"
-    assert run(command, ["--database-url", empty_database, "--check"]).exit_code == 0
+    assert run(command, ["--database-url", empty_database, "--check"]).stdout.splitlines() == [
+        backend_now,
+        "up to date",
+    ]
 
 
 def test_command_refuses() -> None:

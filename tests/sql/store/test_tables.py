@@ -36,7 +36,7 @@ def test_every_table_of_the_specification_is_declared() -> None:
     names = {table.name for table in TABLES}
     assert len(names) == len(TABLES) == 32 + 3  # with model_versions; series, dead letters and code dependencies
     assert {table.name for table in streamed.ALL} - names == {
-        "stream_counters", "rollups_10s", "rollups_1m", "rollups_5m",
+        "stream_counters", "rollups_10s", "rollups_1m", "rollups_5m", "imports",
     }  # fmt: skip
 
 
