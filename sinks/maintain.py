@@ -17,7 +17,7 @@ from psycopg import Connection
 
 log = logging.getLogger(__name__)
 
-WEEK = "7 d"
+WEEK = "168 hours"
 
 
 class MaintenanceError(Exception):
@@ -57,6 +57,7 @@ def maintain(url: str, on_step: Callable[[str], object] = lambda _: None) -> Upk
 
 
 def _maintain(connection: Connection[Any], on_step: Callable[[str], object]) -> Upkeep:
+    connection.execute("SET timezone = 'UTC'")
     made = _rows(connection, "SELECT make_partitions_ahead()")[0][0]
     _rows(connection, "SELECT compact_changes()")
     weeks = _rows(connection, "SELECT week_start, week_start::date FROM changed_weeks()") if _may(connection) else []
@@ -72,7 +73,7 @@ def _maintain(connection: Connection[Any], on_step: Callable[[str], object]) -> 
     dropped = _rows(connection, "SELECT dropped_table, dropped_from::text, dropped_to::text FROM drop_expired()")
     for table, start, end in dropped:
         on_step(f"{table}: dropped {start} to {end}")
-    waiting = _rows(connection, "SELECT count(*) FROM (SELECT DISTINCT summary, bucket FROM summary_changes) AS c")[0][
+    waiting = _rows(connection, "SELECT count(*) FROM (SELECT FROM summary_changes GROUP BY summary, bucket) AS c")[0][
         0
     ]
     return Upkeep(made, len(weeks), len(days), tuple(dropped), waiting)

@@ -88,7 +88,7 @@ INSERT INTO storage_policies VALUES
     ('task_executions', 'execution_start', '7 d', '365 d', '30 d', '{project_name}', 'execution_start, id', '', 'task'),
     ('pipeline_executions', 'execution_start', '7 d', '365 d', '30 d', '{pipeline_name}', 'execution_start, id', '',
         'pipeline'),
-    ('step_executions', 'execution_start', '7 d', '365 d', '30 d', '{step_name}',
+    ('step_executions', 'execution_start', '7 d', '365 d', '30 d', '{pipeline_name}',
         'execution_start, pipeline_execution_id, step_order', '', 'step'),
     ('system_metrics', 'collected_at', '1 d', '90 d', '7 d', '{metric_name,source_system}', 'collected_at, event_key',
         'autovacuum_vacuum_insert_scale_factor = 0.05', NULL),

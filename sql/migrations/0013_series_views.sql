@@ -8,22 +8,23 @@
 
 CREATE FUNCTION changed_weeks() RETURNS TABLE (week_start timestamptz) LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT DISTINCT date_bin('7 d', bucket, '2000-01-03Z') FROM summary_changes
-    WHERE summary = 'series' AND bucket < now() - interval '70 min' ORDER BY 1;
+    SELECT date_bin('7 d', bucket, '2000-01-03Z') FROM summary_changes
+    WHERE summary = 'series' AND bucket < now() - interval '70 min' GROUP BY 1 ORDER BY 1;
 END;
 COMMENT ON FUNCTION changed_weeks IS 'Weeks with hours of series to be summed up: they changed, and have ended.';
 
 CREATE FUNCTION changed_days() RETURNS TABLE (summary text, day timestamptz) LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT DISTINCT c.summary, c.bucket FROM summary_changes AS c
-    WHERE c.summary <> 'series' AND c.bucket < now() - interval '1 d 10 min' ORDER BY 2, 1;
+    -- Not DISTINCT: TimescaleDB 2.29 plans a skip scan over two columns for it, and then fails.
+    SELECT c.summary, c.bucket FROM summary_changes AS c
+    WHERE c.summary <> 'series' AND c.bucket < now() - interval '24 h 10 min' GROUP BY 1, 2 ORDER BY 2, 1;
 END;
 COMMENT ON FUNCTION changed_days IS 'Days of the other summaries to be summed up: they changed, and have ended.';
 
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
 CREATE FUNCTION compact_changes() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
     -- One mark says as much as many. Rows that another transaction adds meanwhile are not seen here, and stay.
     WITH gone AS (
         DELETE FROM summary_changes AS c USING (
@@ -37,7 +38,7 @@ $$;
 COMMENT ON FUNCTION compact_changes IS 'Leave one mark of each changed bucket; gives how many went.';
 
 CREATE FUNCTION refresh_day(which text, at timestamptz) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     -- What is marked after this was read stays marked.
     seen bigint[] := ARRAY(SELECT id FROM summary_changes WHERE summary = which AND bucket = at);
@@ -46,7 +47,7 @@ BEGIN
     -- A day whose rows were dropped stays as it was.
     IF cardinality(seen) > 0 AND NOT EXISTS (
         SELECT FROM retention_log AS l JOIN storage_policies AS s USING (table_name)
-        WHERE s.summary = which AND l.range_start < at + interval '1 d' AND l.range_end > at
+        WHERE s.summary = which AND l.range_start < at + interval '24 hours' AND l.range_end > at
     ) THEN
         EXECUTE format('DELETE FROM %I WHERE day = $1', which || '_days') USING at;
         EXECUTE format('INSERT INTO %I SELECT * FROM %I($1)', which || '_days', which || '_day') USING at;
@@ -199,7 +200,7 @@ FROM (
             (array_agg(b.first ORDER BY b."time"))[1] AS first,
             (array_agg(b.last ORDER BY b."time" DESC))[1] AS last
         FROM series_1h AS b
-        WHERE b."time" >= c."time" AND b."time" < c."time" + interval '1 day'
+        WHERE b."time" >= c."time" AND b."time" < c."time" + interval '24 hours'
         GROUP BY b.entity, b.measure
     ) AS l
     UNION ALL
@@ -209,7 +210,7 @@ FROM (
 ) AS bucket;
 
 CREATE FUNCTION settle_contested(hours timestamptz[], days timestamptz[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 BEGIN
     DELETE FROM rollup_contested WHERE level = 3600 AND "time" = ANY(hours);
     INSERT INTO rollup_contested
@@ -236,7 +237,7 @@ BEGIN
             (array_agg(b.first ORDER BY b."time"))[1],
             (array_agg(b.last ORDER BY b."time" DESC))[1]
         FROM series_1h AS b
-        WHERE b."time" >= r."time" AND b."time" < r."time" + interval '1 day'
+        WHERE b."time" >= r."time" AND b."time" < r."time" + interval '24 hours'
             AND b.entity = s.entity AND b.measure = s.measure
         HAVING count(*) > 0
     ) AS l

@@ -2,7 +2,8 @@
 -- when they are old, and which the sink has made for whatever other time it meets. No default partition: a row in it
 -- would stand in the way of the partition it belongs to.
 
--- The functions below run as their owner and keep this path: nobody's temporary table may pass for one of ours.
+-- The functions below run as their owner and keep this path: nobody's temporary table may pass for one of ours. They
+-- count in UTC, since days have 23 or 25 hours elsewhere.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
 CREATE TABLE partitions (
@@ -21,7 +22,7 @@ COMMENT ON COLUMN partitions.range_end IS 'End of its times (not in it).';
 COMMENT ON COLUMN partitions.created_at IS 'When it was made (wall clock); its age counts from then, so old history lasts.';
 
 CREATE FUNCTION ensure_partitions(target regclass, times timestamptz[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     policy storage_policies;
     moment timestamptz;
@@ -79,7 +80,7 @@ $$;
 COMMENT ON FUNCTION ensure_partitions IS 'Make the partitions of a table that rows of these times need; gives how many.';
 
 CREATE FUNCTION make_partitions_ahead() RETURNS integer
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
     SELECT coalesce(sum(ensure_partitions(table_name::regclass, ARRAY(SELECT now() + step * interval '1 d' FROM generate_series(0, 3) AS step))), 0)
     FROM storage_policies
 $$;
@@ -87,7 +88,7 @@ COMMENT ON FUNCTION make_partitions_ahead IS
     'Make the partitions of all tables for now and the next three days at least; gives how many.';
 
 CREATE FUNCTION drop_expired() RETURNS TABLE (dropped_table text, dropped_from timestamptz, dropped_to timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     old record;
 BEGIN
@@ -119,7 +120,7 @@ END
 $$;
 COMMENT ON FUNCTION drop_expired IS 'Drop partitions kept for long enough, but for those that a summary still needs.';
 
-CREATE FUNCTION cut_into_partitions(target regclass) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION cut_into_partitions(target regclass) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     policy storage_policies;
     name text := (SELECT relname FROM pg_class WHERE oid = target);
@@ -210,7 +211,7 @@ COMMENT ON COLUMN rollup_1d.last IS 'The last by time.';
 COMMENT ON COLUMN rollup_1d.contested IS 'Whether several inputs hold values of one hour: then these sums count some of them twice.';
 
 CREATE PROCEDURE refresh_series(range_start timestamptz, range_end timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     -- What is marked after this was read stays marked.
     seen bigint[] := ARRAY(
@@ -255,7 +256,7 @@ $$;
 COMMENT ON PROCEDURE refresh_series IS 'Sum up the changed hours of a range, and their days.';
 
 -- Whoever writes, the buckets that change are marked in the same transaction.
-CREATE FUNCTION mark_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION mark_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 BEGIN
     -- Arguments: the summary, the length of its buckets, the column with the time.
     EXECUTE format('INSERT INTO summary_changes (summary, bucket)'

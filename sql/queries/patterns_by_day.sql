@@ -5,6 +5,6 @@ SELECT
     count(*) FILTER (WHERE is_active) AS still_open, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_seconds)
         AS median_seconds
 FROM patterns
-WHERE opened_at >= %(from)s AND opened_at < %(to)s
+WHERE detected_at >= %(from)s AND detected_at < %(to)s
 GROUP BY day, severity, pattern_category
 ORDER BY day, array_position('{critical,high,medium,low,info}', severity), pattern_category

@@ -5,6 +5,6 @@ SELECT
     count(*) FILTER (WHERE verdict <> 'false_positive') / count(*)::float8 AS precision,
     avg(confidence_score) AS mean_confidence
 FROM patterns
-WHERE verdict IS NOT NULL AND opened_at >= %(from)s AND opened_at < %(to)s
+WHERE verdict IS NOT NULL AND detected_at >= %(from)s AND detected_at < %(to)s
 GROUP BY pattern_type, pattern_class
 ORDER BY judged DESC, pattern_type, pattern_class

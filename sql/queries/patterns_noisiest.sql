@@ -5,7 +5,7 @@ SELECT
     count(verdict) AS judged, count(*) FILTER (WHERE verdict = 'false_positive') AS false_alarms,
     max(opened_at) AS last_opened
 FROM patterns
-WHERE opened_at >= %(from)s AND opened_at < %(to)s
+WHERE detected_at >= %(from)s AND detected_at < %(to)s
 GROUP BY entity, measure, pattern_type
 ORDER BY opened DESC, entity, measure, pattern_type
 LIMIT %(most)s

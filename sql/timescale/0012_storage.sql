@@ -1,12 +1,13 @@
 -- TimescaleDB: each table with a time is a hypertable with a columnstore, hours and days of series are continuous
 -- aggregates, and the database itself runs the upkeep, as jobs of the owner of the schema.
 
--- The functions below run as their owner and keep this path: nobody's temporary table may pass for one of ours.
+-- The functions below run as their owner and keep this path: nobody's temporary table may pass for one of ours. They
+-- count in UTC, since days have 23 or 25 hours elsewhere; a procedure that commits can't set that, and counts hours.
 SELECT set_config('search_path', concat_ws(', ', quote_ident(current_schema()),
     (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
         WHERE extname = 'timescaledb' AND nspname <> current_schema()), 'pg_temp'), true);
 
-CREATE PROCEDURE make_hypertable(target text) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE PROCEDURE make_hypertable(target text) LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     policy storage_policies;
 BEGIN
@@ -38,7 +39,7 @@ COMMENT ON FUNCTION make_partitions_ahead IS 'Nothing to do here: a hypertable m
 -- Not add_retention_policy: by the age of the rows it would drop an imported history in the night after the import, and
 -- it does not wait for a summary.
 CREATE FUNCTION drop_expired() RETURNS TABLE (dropped_table text, dropped_from timestamptz, dropped_to timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE
     old record;
 BEGIN
@@ -153,7 +154,7 @@ BEGIN
         days := ARRAY(SELECT DISTINCT time_bucket('1 day', hour) FROM unnest(hours) AS hour);
         SELECT min(hour), max(hour) + interval '1 hour' INTO first_hour, end_hour FROM unnest(hours) AS hour;
         first_day := time_bucket('1 day', first_hour);
-        end_day := time_bucket('1 day', end_hour - interval '1 us') + interval '1 day';
+        end_day := time_bucket('1 day', end_hour - interval '1 us') + interval '24 hours';
         CALL refresh_continuous_aggregate('rollup_1h', first_hour, end_hour);
         CALL refresh_continuous_aggregate('rollup_1d', first_day, end_day);
         PERFORM settle_contested(hours, days);
@@ -172,7 +173,7 @@ BEGIN
     COMMIT;
     weeks := ARRAY(SELECT week_start FROM changed_weeks());
     FOREACH week IN ARRAY weeks LOOP
-        CALL refresh_series(week, week + interval '7 d');
+        CALL refresh_series(week, week + interval '168 hours');
         COMMIT;
     END LOOP;
     PERFORM refresh_day(summary, day) FROM changed_days();
@@ -184,7 +185,7 @@ COMMENT ON PROCEDURE upkeep IS 'What the database does by itself every five minu
 SELECT add_job('upkeep', '5 min', job_name => 'hindsight upkeep');
 
 -- Whoever writes, the buckets that change are marked in the same transaction.
-CREATE FUNCTION mark_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION mark_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 BEGIN
     -- Arguments: the summary, the length of its buckets, the column with the time.
     EXECUTE format('INSERT INTO summary_changes (summary, bucket)'
@@ -195,7 +196,7 @@ $$;
 COMMENT ON FUNCTION mark_changed IS 'Trigger: marks the buckets of a summary that the rows of a statement are in.';
 
 -- TimescaleDB has no tables of the rows of a DELETE: those are marked one by one.
-CREATE FUNCTION mark_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION mark_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 BEGIN
     INSERT INTO summary_changes (summary, bucket)
     SELECT TG_ARGV[0], date_bin(TG_ARGV[1]::interval, (to_jsonb(OLD) ->> TG_ARGV[2])::timestamptz, '2000-01-01Z');

@@ -49,7 +49,9 @@ def write(connection: Connection, noise: random.Random, count: int, start: datet
 
 
 def shown(connection: Connection) -> dict[str, list[Any]]:
-    return {view: query(connection, f"SELECT * FROM {view} ORDER BY entity, time") for view in VIEWS}
+    """Rows of the long views; the time as a number, which does not depend on the session's zone."""
+    columns = "entity, extract(epoch FROM time)::bigint, n, sum, min, max, avg, first, last, stddev, sum_squares"
+    return {view: query(connection, f"SELECT {columns} FROM {view} ORDER BY entity, time") for view in VIEWS}
 
 
 def computed(connection: Connection) -> dict[str, list[Any]]:
@@ -90,6 +92,27 @@ def test_views_are_exact_before_and_after_a_refresh_and_after_late_changes(
         assert shown(connection) == changed
         assert marks(connection) == 0
         first = changed
+
+
+def test_a_session_elsewhere_sees_the_same_days(database: str, connection: Connection) -> None:
+    """In Berlin 2025-10-26 has 25 hours; a day is one of UTC all the same."""
+    write(connection, random.Random(8), 300, start=datetime(2025, 10, 24, tzinfo=UTC), days=5)
+    before = shown(connection)
+    connection.execute("SET timezone = 'Europe/Berlin'")
+    assert shown(connection) == before == computed(connection)
+    maintain(database)
+    assert shown(connection) == before
+
+
+def test_many_marks(database: str, connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO summary_changes (summary, bucket) SELECT s, '2026-01-05Z'::timestamptz + d * interval '24 h' FROM"
+        " generate_series(1, 100), unnest(ARRAY['pipeline', 'step', 'task', 'integration', 'series']) AS s,"
+        " generate_series(0, 19) AS d"
+    )
+    connection.execute("ANALYZE summary_changes")
+    done = maintain(database)
+    assert (done.weeks, done.days, done.waiting) == (3, 80, 0)
 
 
 def test_the_hour_that_goes_on_is_left_to_the_views(database: str, connection: Connection) -> None:

@@ -19,11 +19,16 @@ TABLES = st.sampled_from(["system_metrics", "task_executions", "pattern_evolutio
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(table=TABLES, batches=st.lists(st.lists(TIMES, max_size=8), min_size=1, max_size=4))
+@given(
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia"]),
+    table=TABLES,
+    batches=st.lists(st.lists(TIMES, max_size=8), min_size=1, max_size=4),
+)
 def test_each_time_has_one_partition(
-    database: Connection, twin: str, table: str, batches: list[list[datetime]]
+    database: Connection, twin: str, zone: str, table: str, batches: list[list[datetime]]
 ) -> None:
     with database.transaction(force_rollback=True):
+        database.execute("SELECT set_config('timezone', %s, true)", [zone])
         for times in batches:
             made = database.execute(
                 "SELECT ensure_partitions(%s::regclass, %s::timestamptz[])", [table, times]
