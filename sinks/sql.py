@@ -48,6 +48,8 @@ def merge(table: Table) -> list[sql.Composed]:
             return [_keep(table)]
         case Merge.REPLACE:
             return [_replace(table)]
+        case Merge.NEWEST if table.group == table.key:
+            return [_replace_older(table)]
         case Merge.NEWEST:
             return [_remove_losers(table), _insert_newest(table)]
 
@@ -75,6 +77,24 @@ def _replace(table: Table) -> sql.Composed:
         s=sql.Identifier(stage_name(table)),
         k=_names(table.key),
         a=_assignments(table),
+    )
+
+
+def _replace_older(table: Table) -> sql.Composed:
+    """Where a group has one row only: the staged row with the greatest rank, unless the table's row is as new."""
+    rank = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in table.rank)
+    return sql.SQL(
+        "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {c} FROM {s} ORDER BY {k}, {rank}"
+        " ON CONFLICT ({k}) DO UPDATE SET {a} WHERE {xr} > {or_}"
+    ).format(
+        t=sql.Identifier(table.name),
+        c=_names(table.names),
+        k=_names(table.key),
+        s=sql.Identifier(stage_name(table)),
+        rank=rank,
+        a=_assignments(table),
+        xr=_row("excluded", table.rank),
+        or_=_row(table.name, table.rank),
     )
 
 

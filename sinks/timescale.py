@@ -28,7 +28,13 @@ log = logging.getLogger(__name__)
 MOST_ROWS = 100_000
 """A transaction takes what is queued, up to about this many rows."""
 DIRECT = frozenset(
-    {"system_metrics", "resource_usage", "integration_events", *(table.name for table in t.ROLLUPS.values())}
+    {
+        "system_metrics",
+        "resource_usage",
+        "integration_events",
+        "dead_letters",
+        *(table.name for table in t.ROLLUPS.values()),
+    }
 )
 """Tables that are worth a direct COPY first."""
 STAGED_FOR = (16, 1024)

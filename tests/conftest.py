@@ -28,6 +28,8 @@ ON_BOTH = (
     "tests/system/test_oracle",
     "tests/flows/test_status",
     "tests/flows/test_import",
+    "tests/benchmarks/test_filling",
+    "tests/benchmarks/test_peer",
 )
 """Tests of storage, by the beginning of their path: they run on plain PostgreSQL, and on TimescaleDB where it is."""
 

@@ -1,7 +1,11 @@
 """The sink's peer merges rows as the sink does; only then are their rates of the same work."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from benchmarks.parts import writing
@@ -10,6 +14,8 @@ from benchmarks.parts.rows import TABLES, rows_of
 from benchmarks.parts.samples import HOUR_US
 from operators.tables import BY_NAME, Merge, Table
 from tests.sinks.writing import stored
+
+ROOT = Path(__file__).resolve().parents[2]
 
 UNTIL_US = 1_795_000_000_000_000 // HOUR_US * HOUR_US
 NUMBER = 60
@@ -37,7 +43,7 @@ def versions(table: Table) -> list[Values]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_both_leave_the_same_rows(database: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_leave_the_same_rows(database: str, name: str) -> None:
     table = BY_NAME[name]
     rows = versions(table)
     writing.provide(database, table, rows)
@@ -49,3 +55,29 @@ def test_both_leave_the_same_rows(database: str, name: str, monkeypatch: pytest.
         left.append(sorted(map(repr, found)))
     assert left[0] == left[1]
     assert len(left[0]) >= NUMBER / 2
+
+
+def refused(question: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f"benchmarks/{question}.py"), *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("question", ["storage", "sink"])
+def test_what_is_wrong_with_the_database_is_one_line(question: str, empty_database: str) -> None:
+    assert "(run `hindsight migrate`)" in refused(question, "--database-url", empty_database)
+    nowhere = "postgresql://nobody@127.0.0.1:1/x?connect_timeout=2"
+    assert "Error: --database-url: " in refused(question, "--database-url", nowhere)
+
+
+def test_rows_of_others_are_left_alone(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO series VALUES (1, 'shop', 'response_time', 'metric')")
+    assert "series has rows already" in refused("sink", "--database-url", database, "--only", "series")
+    assert "the sink writes no such table" in refused("sink", "--database-url", database, "--only", "nothing")
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT series_id FROM series").fetchall() == [(1,)]
