@@ -7,6 +7,7 @@ run there only brings it forward.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +19,7 @@ from psycopg import Connection
 log = logging.getLogger(__name__)
 
 WEEK = "168 hours"
+PACE_S = 2.0
 
 
 class MaintenanceError(Exception):
@@ -40,7 +42,7 @@ class Upkeep:
 
 
 def maintain(url: str, on_step: Callable[[str], object] = lambda _: None) -> Upkeep:
-    """Do what is due in the database at ``url``; ``on_step`` is given one line before each longer step.
+    """Do what is due in the database at ``url``; ``on_step`` is given a line every two seconds, and what was dropped.
 
     :raises MaintenanceError: with one line, when the database is away or its schema is behind.
     """
@@ -56,19 +58,33 @@ def maintain(url: str, on_step: Callable[[str], object] = lambda _: None) -> Upk
         raise MaintenanceError(words[0] if words else type(problem).__name__) from None
 
 
+def _paced(on_step: Callable[[str], object]) -> Callable[[str], object]:
+    """Passes on a line in every two seconds: there may be thousands of days."""
+    last = time.monotonic()
+
+    def paced(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PACE_S:
+            last = time.monotonic()
+            on_step(line)
+
+    return paced
+
+
 def _maintain(connection: Connection[Any], on_step: Callable[[str], object]) -> Upkeep:
+    paced = _paced(on_step)
     connection.execute("SET timezone = 'UTC'")
     made = _rows(connection, "SELECT make_partitions_ahead()")[0][0]
     _rows(connection, "SELECT compact_changes()")
     weeks = _rows(connection, "SELECT week_start, week_start::date FROM changed_weeks()") if _may(connection) else []
     for number, (week, date) in enumerate(weeks, start=1):
-        on_step(f"series: week of {date} ({number} of {len(weeks)})")
+        paced(f"series: week of {date} ({number} of {len(weeks)})")
         connection.execute(
             "CALL refresh_series(%(week)s, %(week)s + %(length)s::interval)", {"week": week, "length": WEEK}
         )
     days = _rows(connection, "SELECT summary, day, day::date FROM changed_days()")
     for number, (summary, day, date) in enumerate(days, start=1):
-        on_step(f"{summary} of {date} ({number} of {len(days)})")
+        paced(f"{summary} of {date} ({number} of {len(days)})")
         connection.execute("SELECT refresh_day(%s, %s)", [summary, day])
     dropped = _rows(connection, "SELECT dropped_table, dropped_from::text, dropped_to::text FROM drop_expired()")
     for table, start, end in dropped:

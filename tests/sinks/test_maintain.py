@@ -104,15 +104,18 @@ def test_a_session_elsewhere_sees_the_same_days(database: str, connection: Conne
     assert shown(connection) == before
 
 
-def test_many_marks(database: str, connection: Connection) -> None:
+def test_many_marks(database: str, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     connection.execute(
         "INSERT INTO summary_changes (summary, bucket) SELECT s, '2026-01-05Z'::timestamptz + d * interval '24 h' FROM"
         " generate_series(1, 100), unnest(ARRAY['pipeline', 'step', 'task', 'integration', 'series']) AS s,"
         " generate_series(0, 19) AS d"
     )
     connection.execute("ANALYZE summary_changes")
-    done = maintain(database)
+    lines: list[str] = []
+    monkeypatch.setattr("sinks.maintain.PACE_S", 0.02)
+    done = maintain(database, lines.append)
     assert (done.weeks, done.days, done.waiting) == (3, 80, 0)
+    assert 0 < len(lines) < 83, "progress, but no line for each day"
 
 
 def test_the_hour_that_goes_on_is_left_to_the_views(database: str, connection: Connection) -> None:
