@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
@@ -105,7 +106,10 @@ def test_nothing_applied_in_a_bounded_run_is_a_failure(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_cleanly(plan: Plan, number: int) -> None:
+def test_a_signal_ends_it_cleanly(plan: Plan, number: int, request: pytest.FixtureRequest) -> None:
+    # Under nohup the suite itself ignores SIGHUP, and a run would rightly go on.
+    request.addfinalizer(functools.partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     flow = Flow(then=lambda flow: os.kill(os.getpid(), number) if flow.lines else None)
     status, printed = run(Plan(**{**vars(plan), "duration_s": None}), flow)
