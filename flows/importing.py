@@ -16,7 +16,7 @@ from typing import Any
 import click
 import msgspec
 
-from flows.realtime import Totals, partition_config
+from flows.realtime import Totals, partition_config, sum_up
 from flows.settings import Settings
 from operators import tables as t
 from operators.judge import JudgeConfig
@@ -96,20 +96,10 @@ def run(
     except KNOWN as problem:
         raise ImportFailed(str(problem)) from problem
     if not stop():
-        _sum_up(url)
+        sum_up(url, log.info)
     job.totals.seconds = round(time.monotonic() - start, 3)
     more = {"files": len(paths), "already": job.already, "complete": not stop()}
     return msgspec.to_builtins(job.totals) | more  # type: ignore[no-any-return]
-
-
-def _sum_up(url: str) -> None:
-    """Bring the summaries up to date. What fails here is done by the next upkeep, and views are right without it."""
-    from sinks.maintain import MaintenanceError, maintain  # noqa: PLC0415 -- of use at the end alone
-
-    try:
-        maintain(url, log.info)
-    except MaintenanceError as problem:
-        log.warning("summaries are left to `hindsight maintain`: %s", problem)
 
 
 class _Job:

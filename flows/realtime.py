@@ -193,10 +193,10 @@ def build(
     return flow
 
 
-def sum_up(url: str) -> None:
+def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
     """Sum up what a history changed, so that the views need not; they are right without it."""
     try:
-        maintain(url)
+        maintain(url, on_step)
     except MaintenanceError as problem:
         log.warning("upkeep of the database: %s", problem)
 

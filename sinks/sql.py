@@ -80,9 +80,12 @@ def _replace(table: Table) -> sql.Composed:
     )
 
 
+def _greatest_first(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in table.rank)
+
+
 def _replace_older(table: Table) -> sql.Composed:
     """Where a group has one row only: the staged row with the greatest rank, unless the table's row is as new."""
-    rank = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in table.rank)
     return sql.SQL(
         "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {c} FROM {s} ORDER BY {k}, {rank}"
         " ON CONFLICT ({k}) DO UPDATE SET {a} WHERE {xr} > {or_}"
@@ -91,7 +94,7 @@ def _replace_older(table: Table) -> sql.Composed:
         c=_names(table.names),
         k=_names(table.key),
         s=sql.Identifier(stage_name(table)),
-        rank=rank,
+        rank=_greatest_first(table),
         a=_assignments(table),
         xr=_row("excluded", table.rank),
         or_=_row(table.name, table.rank),
@@ -100,10 +103,9 @@ def _replace_older(table: Table) -> sql.Composed:
 
 def _winners(table: Table) -> sql.Composed:
     """For each group the rank of its winning event among the staged rows."""
-    rank = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in table.rank)
     return sql.SQL("SELECT DISTINCT ON ({g}) {g}, {r} FROM {s} ORDER BY {g}, {rank}").format(
         g=_names(table.group), r=_names(tuple(n for n in table.rank if n not in table.group)),
-        s=sql.Identifier(stage_name(table)), rank=rank,
+        s=sql.Identifier(stage_name(table)), rank=_greatest_first(table),
     )  # fmt: skip
 
 

@@ -218,10 +218,9 @@ class DatabaseWriter:
             try:
                 if cut:
                     make_partitions(self._connect(), rows.by_table)
-                    cut = False
                 self._transaction(rows)
             except POISON as problem:
-                if not no_partition(problem):
+                if cut or not no_partition(problem):
                     raise
                 cut = True
             except AWAY as problem:
