@@ -17,7 +17,7 @@ from operators.detect.verdict import Verdict
 from operators.encode import SPARSE_KINDS
 from operators.output import Found, Output
 from operators.pattern_rows import pattern_rows
-from operators.patterns import Incident, Life, Subject, advance, expire, pattern_id, snapshot_pattern
+from operators.patterns import Episode, Life, Subject, advance, expire, pattern_id, snapshot_pattern
 from operators.state import PartitionState, Slot
 from operators.windows import Stats
 
@@ -55,7 +55,7 @@ class Judge:
         self._spike = cache(lambda measure: SpikeConfig.of(config.sensitivity, measure))
         for slot in state.slots.values():
             slot.ruled = self._rule(slot.kind, slot.measure) is not None
-            if slot.incidents:
+            if slot.episodes:
                 self._open[id(slot)] = slot
                 # What was not told before the snapshot is told now; telling it twice changes nothing.
                 self._dirty[id(slot)] = slot
@@ -78,7 +78,7 @@ class Judge:
             if slot.threshold is None:
                 slot.threshold = ThresholdState()
             verdict = threshold.judge(slot.threshold, rule, value)
-            if verdict is not None or slot.incidents:
+            if verdict is not None or slot.episodes:
                 self._advance(slot, "threshold", verdict, value, time_us, out)
         if sparse:
             self._spiked(slot, value, time_us, out)
@@ -107,8 +107,8 @@ class Judge:
 
     def settle(self, slot: Slot, detector: str, end_us: int, out: Output) -> None:
         """The pane has closed: a pattern told of early is one now, or else is taken back."""
-        incident = slot.incidents.get(detector)
-        if incident is None or incident.opened_us != end_us:
+        episode = slot.episodes.get(detector)
+        if episode is None or episode.opened_us != end_us:
             out.retracted.append(pattern_id(detector, slot.entity, slot.measure, end_us))
             return
         for place, found in enumerate(out.found):
@@ -126,9 +126,9 @@ class Judge:
             return
         self.due = False
         for slot in self._dirty.values():
-            for incident in slot.incidents.values():
-                if incident.active:
-                    self._tell(slot, "observed", incident, incident.seen_us, out)
+            for episode in slot.episodes.values():
+                if episode.active:
+                    self._tell(slot, "observed", episode, episode.seen_us, out)
         self._dirty.clear()
 
     def closed(self, now_us: int, out: Output) -> None:
@@ -144,7 +144,7 @@ class Judge:
         if slot.rate is None:
             slot.rate = RateState()
         verdict = threshold.judge_rate(slot.rate, rule, time_us, n, failures)
-        if verdict is not None or slot.incidents:
+        if verdict is not None or slot.episodes:
             self._advance(slot, "threshold", verdict, slot.rate.rate, time_us, out)
 
     def _spiked(self, slot: Slot, value: float, time_us: int, out: Output) -> None:
@@ -154,49 +154,49 @@ class Judge:
         if state is None:
             state = slot.spike = SpikeState()
         verdict = spike.judge(state, time_us, value, self._spike(slot.measure))
-        if verdict is not None or slot.incidents:
+        if verdict is not None or slot.episodes:
             self._advance(slot, "spike", verdict, value, time_us, out)
 
     def _advance(
         self, slot: Slot, detector: str, verdict: Verdict | None, value: float, time_us: int, out: Output
     ) -> None:
-        incident, change = advance(
-            slot.incidents.get(detector), self._subject(slot), detector, verdict, value, time_us, self.life
+        episode, change = advance(
+            slot.episodes.get(detector), self._subject(slot), detector, verdict, value, time_us, self.life
         )
         if self._looking:
-            if incident is not None and change is not None and change.kind == "opened" and not incident.reopened:
+            if episode is not None and change is not None and change.kind == "opened" and not episode.reopened:
                 self._early.append(detector)
-                self._tell(slot, "early", incident, time_us, out)
+                self._tell(slot, "early", episode, time_us, out)
             return
-        if incident is None:
-            slot.incidents.pop(detector, None)
-            if not slot.incidents:
+        if episode is None:
+            slot.episodes.pop(detector, None)
+            if not slot.episodes:
                 self._open.pop(id(slot), None)
             return
-        slot.incidents[detector] = incident
+        slot.episodes[detector] = episode
         self._open[id(slot)] = slot
         if change is None or change.kind == "observed":
-            if incident.active:
+            if episode.active:
                 self._dirty[id(slot)] = slot
             return
-        if change.kind == "opened" and not incident.reopened:
+        if change.kind == "opened" and not episode.reopened:
             self.state.counts.patterns += 1
-        kind = "reopened" if change.kind == "opened" and incident.reopened else change.kind
-        self._tell(slot, kind, incident, time_us, out)
+        kind = "reopened" if change.kind == "opened" and episode.reopened else change.kind
+        self._tell(slot, kind, episode, time_us, out)
 
     def _expire(self, slot: Slot, now_us: int, out: Output) -> None:
-        for detector, incident in list(slot.incidents.items()):
-            left, change = expire(incident, self._subject(slot), now_us, self.life)
+        for detector, episode in list(slot.episodes.items()):
+            left, change = expire(episode, self._subject(slot), now_us, self.life)
             if left is None:
-                del slot.incidents[detector]
+                del slot.episodes[detector]
             if change is not None:
-                self._tell(slot, change.kind, incident, incident.judged_us, out)
-        if not slot.incidents:
+                self._tell(slot, change.kind, episode, episode.judged_us, out)
+        if not slot.episodes:
             self._open.pop(id(slot), None)
 
-    def _tell(self, slot: Slot, change: str, incident: Incident, event_us: int, out: Output) -> None:
+    def _tell(self, slot: Slot, change: str, episode: Episode, event_us: int, out: Output) -> None:
         subject = self._subject(slot)
-        pattern = snapshot_pattern(incident, subject)
+        pattern = snapshot_pattern(episode, subject)
         found = Found(pattern, change, event_us, out.batch.ingested_us, time.time_ns() // 1000)
         out.found.append(found)
         for table, key, row in pattern_rows(found, subject):

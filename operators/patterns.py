@@ -1,6 +1,6 @@
 """The life of a pattern: from a verdict that opens it to the judgements that resolve it.
 
-An `Incident` is what a partition's state keeps of one series and detector; a `Pattern` is what is told of it. Both
+An `Episode` is what a partition's state keeps of one series and detector; a `Pattern` is what is told of it. Both
 depend on nothing but the judgements: the same input gives the same ids, counts and words, whatever the batches and
 restarts.
 
@@ -15,13 +15,13 @@ from typing import Any, Literal
 import msgspec
 
 from operators.detect.verdict import Verdict
+from operators.episodes import DEFAULT_LIFE, RECENT, SEVERITIES, Direction, Episode, Life, Severity, Subject
 from operators.identity import identity
-from operators.incidents import DEFAULT_LIFE, RECENT, SEVERITIES, Direction, Incident, Life, Severity, Subject
 from operators.taxonomy import Category, PatternClass, classify
 from operators.wording import explanation, moment, name
 
 __all__ = [
-    "Category", "Change", "Incident", "Life", "Pattern", "PatternClass", "Severity", "Subject",
+    "Category", "Change", "Episode", "Life", "Pattern", "PatternClass", "Severity", "Subject",
     "advance", "classify", "expire", "pattern_id", "severity", "significance", "snapshot_pattern",
 ]  # fmt: skip
 
@@ -29,7 +29,7 @@ ChangeKind = Literal["opened", "observed", "strengthening", "resolved"]
 
 LASTING_US = 300_000_000
 LASTING_COUNT = 6
-"""An incident that has been observed this often over at least 5 minutes is one step more severe."""
+"""An episode that has been observed this often over at least 5 minutes is one step more severe."""
 
 STRONGER = 1.5
 """A peak that exceeds the one last told by this factor is told at once, as strengthening."""
@@ -75,37 +75,37 @@ class Pattern(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What happened to a pattern. A re-opened one is "opened" again, under its old id (`incident.reopened` > 0)."""
+    """What happened to a pattern. A re-opened one is "opened" again, under its old id (`episode.reopened` > 0)."""
 
     kind: ChangeKind
-    incident: Incident
+    episode: Episode
     subject: Subject
 
     @property
     def pattern(self) -> Pattern:
         """The pattern as it stands now: built when asked for, since most "observed" changes are never written."""
-        return snapshot_pattern(self.incident, self.subject)
+        return snapshot_pattern(self.episode, self.subject)
 
 
 def advance(
-    incident: Incident | None,
+    episode: Episode | None,
     subject: Subject,
     detector: str,
     verdict: Verdict | None,
     value: float,
     time_us: int,
     life: Life = DEFAULT_LIFE,
-) -> tuple[Incident | None, Change | None]:
-    """Move the incident of one series and detector on by one judgement of `value` at event time `time_us`.
+) -> tuple[Episode | None, Change | None]:
+    """Move the episode of one series and detector on by one judgement of `value` at event time `time_us`.
 
-    `incident` is what the last call returned (None at first) and is changed in place. It is kept for a while after
+    `episode` is what the last call returned (None at first) and is changed in place. It is kept for a while after
     resolving, to re-open; None comes back when nothing needs to be remembered.
 
     >>> from operators.detect.threshold import ThresholdState, judge, rule_for
     >>> web, rule = Subject("web-1", "cpu_usage", "resource", "topic", 0), rule_for("cpu_usage")
-    >>> state, incident = ThresholdState(), None
+    >>> state, episode = ThresholdState(), None
     >>> for second, value in enumerate([50.0, 96.0, 97.0, 50.0, 50.0, 50.0]):
-    ...     incident, change = advance(incident, web, "threshold", judge(state, rule, value), value, second * 1_000_000)
+    ...     episode, change = advance(episode, web, "threshold", judge(state, rule, value), value, second * 1_000_000)
     ...     print(change and change.kind)
     None
     opened
@@ -113,101 +113,101 @@ def advance(
     None
     None
     resolved
-    >>> snapshot_pattern(incident, web).pattern_name
+    >>> snapshot_pattern(episode, web).pattern_name
     'cpu_usage of web-1 above 80 % (peak 97 %)'
     """
     if verdict is None or not verdict.abnormal:
-        if incident is None:
+        if episode is None:
             return None, None
-        return _calm(incident, subject, verdict is None, value, time_us, life)
-    if incident is not None and incident.active:
-        return incident, _observe(incident, subject, verdict, value, time_us)
-    back = incident is not None and _may_reopen(incident, time_us, life)
+        return _calm(episode, subject, verdict is None, value, time_us, life)
+    if episode is not None and episode.active:
+        return episode, _observe(episode, subject, verdict, value, time_us)
+    back = episode is not None and _may_reopen(episode, time_us, life)
     if verdict.confidence < life.open_confidence:
-        return (incident if back else None), None
-    if incident is None or not back:
-        incident = Incident(detector, time_us, time_us, time_us, count=0)
+        return (episode if back else None), None
+    if episode is None or not back:
+        episode = Episode(detector, time_us, time_us, time_us, count=0)
     else:
-        incident.active, incident.resolved_us, incident.quiet = True, None, 0
-        incident.reopened += 1
-    _observe(incident, subject, verdict, value, time_us)
-    incident.told, incident.told_severity = incident.peak_score, _severity(incident, subject)
-    return incident, Change("opened", incident, subject)
+        episode.active, episode.resolved_us, episode.quiet = True, None, 0
+        episode.reopened += 1
+    _observe(episode, subject, verdict, value, time_us)
+    episode.told, episode.told_severity = episode.peak_score, _severity(episode, subject)
+    return episode, Change("opened", episode, subject)
 
 
 def expire(
-    incident: Incident, subject: Subject, time_us: int, life: Life = DEFAULT_LIFE
-) -> tuple[Incident | None, Change | None]:
-    """Resolve, or forget, the incident of a series that has fallen silent.
+    episode: Episode, subject: Subject, time_us: int, life: Life = DEFAULT_LIFE
+) -> tuple[Episode | None, Change | None]:
+    """Resolve, or forget, the episode of a series that has fallen silent.
 
-    `time_us` is the stream's time (a watermark), not the clock's. An incident that nothing judged for `life.silent_us`
+    `time_us` is the stream's time (a watermark), not the clock's. An episode that nothing judged for `life.silent_us`
     resolves as of its last judgement.
     """
-    if time_us - incident.judged_us < life.silent_us:
-        return incident, None
-    if not incident.active:
+    if time_us - episode.judged_us < life.silent_us:
+        return episode, None
+    if not episode.active:
         return None, None
-    _resolve(incident, incident.judged_us)
-    return incident, Change("resolved", incident, subject)
+    _resolve(episode, episode.judged_us)
+    return episode, Change("resolved", episode, subject)
 
 
-def _may_reopen(incident: Incident, time_us: int, life: Life) -> bool:
-    resolved_us = incident.seen_us if incident.resolved_us is None else incident.resolved_us
-    return time_us - resolved_us <= life.flap_us or incident.quiet < life.flap_count
+def _may_reopen(episode: Episode, time_us: int, life: Life) -> bool:
+    resolved_us = episode.seen_us if episode.resolved_us is None else episode.resolved_us
+    return time_us - resolved_us <= life.flap_us or episode.quiet < life.flap_count
 
 
 def _calm(
-    incident: Incident, subject: Subject, normal: bool, value: float, time_us: int, life: Life
-) -> tuple[Incident | None, Change | None]:
-    incident.judged_us = max(incident.judged_us, time_us)
-    if not incident.active:
-        incident.quiet += normal
-        return (incident if _may_reopen(incident, time_us, life) else None), None
-    _remember(incident, value, time_us)
+    episode: Episode, subject: Subject, normal: bool, value: float, time_us: int, life: Life
+) -> tuple[Episode | None, Change | None]:
+    episode.judged_us = max(episode.judged_us, time_us)
+    if not episode.active:
+        episode.quiet += normal
+        return (episode if _may_reopen(episode, time_us, life) else None), None
+    _remember(episode, value, time_us)
     if not normal:
-        incident.quiet = 0
-        return incident, None
-    incident.quiet += 1
-    needed = life.close_after * (1 + min(incident.reopened, 3))
-    if incident.quiet < needed and time_us - incident.seen_us < life.quiet_us:
-        return incident, None
-    _resolve(incident, time_us)
-    return incident, Change("resolved", incident, subject)
+        episode.quiet = 0
+        return episode, None
+    episode.quiet += 1
+    needed = life.close_after * (1 + min(episode.reopened, 3))
+    if episode.quiet < needed and time_us - episode.seen_us < life.quiet_us:
+        return episode, None
+    _resolve(episode, time_us)
+    return episode, Change("resolved", episode, subject)
 
 
-def _resolve(incident: Incident, time_us: int) -> None:
-    incident.active = False
-    incident.resolved_us = max(time_us, incident.seen_us)
-    incident.quiet = 0
+def _resolve(episode: Episode, time_us: int) -> None:
+    episode.active = False
+    episode.resolved_us = max(time_us, episode.seen_us)
+    episode.quiet = 0
 
 
-def _observe(incident: Incident, subject: Subject, verdict: Verdict, value: float, time_us: int) -> Change:
-    incident.count += 1
-    incident.quiet = 0
-    incident.seen_us = max(incident.seen_us, time_us)
-    incident.judged_us = max(incident.judged_us, time_us)
-    incident.value, incident.score = value, verdict.score
-    incident.confidence = max(incident.confidence, verdict.confidence)
-    if verdict.score > incident.peak_score or incident.count == 1:
-        incident.peak_score, incident.peak_value, incident.peak_us = verdict.score, value, time_us
-        incident.threshold, incident.direction = verdict.threshold, verdict.direction
-        incident.expected, incident.low, incident.high = verdict.expected, verdict.low, verdict.high
-        incident.evidence = verdict.evidence
-    _remember(incident, value, time_us)
-    now = _severity(incident, subject)
-    if SEVERITIES.index(now) > SEVERITIES.index(incident.told_severity) or (
-        incident.peak_score >= STRONGER * incident.told
+def _observe(episode: Episode, subject: Subject, verdict: Verdict, value: float, time_us: int) -> Change:
+    episode.count += 1
+    episode.quiet = 0
+    episode.seen_us = max(episode.seen_us, time_us)
+    episode.judged_us = max(episode.judged_us, time_us)
+    episode.value, episode.score = value, verdict.score
+    episode.confidence = max(episode.confidence, verdict.confidence)
+    if verdict.score > episode.peak_score or episode.count == 1:
+        episode.peak_score, episode.peak_value, episode.peak_us = verdict.score, value, time_us
+        episode.threshold, episode.direction = verdict.threshold, verdict.direction
+        episode.expected, episode.low, episode.high = verdict.expected, verdict.low, verdict.high
+        episode.evidence = verdict.evidence
+    _remember(episode, value, time_us)
+    now = _severity(episode, subject)
+    if SEVERITIES.index(now) > SEVERITIES.index(episode.told_severity) or (
+        episode.peak_score >= STRONGER * episode.told
     ):
-        incident.told, incident.told_severity = incident.peak_score, now
-        return Change("strengthening", incident, subject)
-    return Change("observed", incident, subject)
+        episode.told, episode.told_severity = episode.peak_score, now
+        return Change("strengthening", episode, subject)
+    return Change("observed", episode, subject)
 
 
-def _remember(incident: Incident, value: float, time_us: int) -> None:
-    incident.times.append(time_us)
-    incident.values.append(value)
-    if len(incident.times) > RECENT:
-        del incident.times[0], incident.values[0]
+def _remember(episode: Episode, value: float, time_us: int) -> None:
+    episode.times.append(time_us)
+    episode.values.append(value)
+    if len(episode.times) > RECENT:
+        del episode.times[0], episode.values[0]
 
 
 def significance(score: float, threshold: float) -> float:
@@ -234,10 +234,10 @@ def severity(ratio: float, duration_us: int, count: int, welcome: bool = False) 
     return SEVERITIES[level + (duration_us >= LASTING_US and count >= LASTING_COUNT)]
 
 
-def _severity(incident: Incident, subject: Subject) -> Severity:
-    welcome = incident.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
-    ratio = incident.peak_score / incident.threshold
-    return severity(ratio, incident.seen_us - incident.opened_us, incident.count, welcome)
+def _severity(episode: Episode, subject: Subject) -> Severity:
+    welcome = episode.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
+    ratio = episode.peak_score / episode.threshold
+    return severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
 
 
 def pattern_id(detector: str, entity: str, measure: str, opened_us: int) -> uuid.UUID:
@@ -245,48 +245,48 @@ def pattern_id(detector: str, entity: str, measure: str, opened_us: int) -> uuid
     return identity("pattern", "\0".join((detector, entity, measure, str(opened_us))))
 
 
-def snapshot_pattern(incident: Incident, subject: Subject) -> Pattern:
+def snapshot_pattern(episode: Episode, subject: Subject) -> Pattern:
     """The pattern as it stands."""
-    category, pattern_class = classify(subject.kind, subject.measure, incident.detector)
-    rule = incident.evidence.get("rule")
-    algorithm = f"{incident.detector}: {rule}" if rule else _ALGORITHMS.get(incident.detector, incident.detector)
-    evidence: dict[str, Any] = dict(incident.evidence)
-    evidence["threshold_score"] = incident.threshold
+    category, pattern_class = classify(subject.kind, subject.measure, episode.detector)
+    rule = episode.evidence.get("rule")
+    algorithm = f"{episode.detector}: {rule}" if rule else _ALGORITHMS.get(episode.detector, episode.detector)
+    evidence: dict[str, Any] = dict(episode.evidence)
+    evidence["threshold_score"] = episode.threshold
     evidence["recent"] = [
-        {"time": moment(time), "value": value} for time, value in zip(incident.times, incident.values, strict=True)
+        {"time": moment(time), "value": value} for time, value in zip(episode.times, episode.values, strict=True)
     ]
-    evidence["reopened"] = incident.reopened
+    evidence["reopened"] = episode.reopened
     evidence["input"], evidence["partition"], evidence["kind"] = (
         subject.input,
         subject.partition,
         subject.kind,
     )
     return Pattern(
-        pattern_id=pattern_id(incident.detector, subject.entity, subject.measure, incident.opened_us),
-        pattern_name=name(incident, subject),
-        pattern_type=incident.detector,
+        pattern_id=pattern_id(episode.detector, subject.entity, subject.measure, episode.opened_us),
+        pattern_name=name(episode, subject),
+        pattern_type=episode.detector,
         pattern_class=pattern_class,
         category=category,
         entity=subject.entity,
         measure=subject.measure,
         detection_algorithm=algorithm,
-        confidence=incident.confidence,
-        significance=significance(incident.peak_score, incident.threshold),
-        severity=_severity(incident, subject),
-        direction=incident.direction,
-        opened_us=incident.opened_us,
-        last_observed_us=incident.seen_us,
-        observation_count=incident.count,
-        value=incident.value,
-        expected=incident.expected,
-        low=incident.low,
-        high=incident.high,
-        score=incident.score,
-        peak_value=incident.peak_value,
-        peak_score=incident.peak_score,
-        peak_us=incident.peak_us,
-        is_active=incident.active,
-        resolved_us=incident.resolved_us,
-        explanation=explanation(incident, subject),
+        confidence=episode.confidence,
+        significance=significance(episode.peak_score, episode.threshold),
+        severity=_severity(episode, subject),
+        direction=episode.direction,
+        opened_us=episode.opened_us,
+        last_observed_us=episode.seen_us,
+        observation_count=episode.count,
+        value=episode.value,
+        expected=episode.expected,
+        low=episode.low,
+        high=episode.high,
+        score=episode.score,
+        peak_value=episode.peak_value,
+        peak_score=episode.peak_score,
+        peak_us=episode.peak_us,
+        is_active=episode.active,
+        resolved_us=episode.resolved_us,
+        explanation=explanation(episode, subject),
         evidence=evidence,
     )

@@ -10,7 +10,7 @@ import msgspec
 from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, ThresholdState
 from operators.output import Counts
-from operators.patterns import Incident
+from operators.patterns import Episode
 from operators.windows import Gathering, Stats, Watermark
 
 VERSION = 1
@@ -25,7 +25,7 @@ class Slot(
     omit_defaults=True,
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
-        "incidents": "i",
+        "episodes": "i",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -38,7 +38,7 @@ class Slot(
     spike: SpikeState | None = None
     threshold: ThresholdState | None = None
     rate: RateState | None = None
-    incidents: dict[str, Incident] = {}
+    episodes: dict[str, Episode] = {}
 
 
 class PartitionState(msgspec.Struct):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from math import floor, isfinite, log10
 
-from operators.incidents import Incident, Subject
+from operators.episodes import Episode, Subject
 
 NAME_LENGTH = 255
 """Characters of a name: the specification's `pattern_name`."""
@@ -38,60 +38,60 @@ def moment(time_us: int) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def name(incident: Incident, subject: Subject) -> str:
+def name(episode: Episode, subject: Subject) -> str:
     """One line that tells this pattern from others: what, where, how far at its peak, and what is usual."""
-    unit = _unit(incident)
-    peak = number(incident.peak_value)
-    if "rule" in incident.evidence:
-        if "rate" in incident.evidence:
-            rate = _share(float(incident.evidence["rate"]))
-            return _fit(subject.entity, f" fails too often: {rate} of runs (limit {_share(incident.high)})")
-        tail = f" above {number(incident.high)}{unit} (peak {peak}{unit})"
+    unit = _unit(episode)
+    peak = number(episode.peak_value)
+    if "rule" in episode.evidence:
+        if "rate" in episode.evidence:
+            rate = _share(float(episode.evidence["rate"]))
+            return _fit(subject.entity, f" fails too often: {rate} of runs (limit {_share(episode.high)})")
+        tail = f" above {number(episode.high)}{unit} (peak {peak}{unit})"
     else:
-        verb = "spiked to" if incident.direction == "up" else "dropped to"
-        tail = f" {verb} {peak} (usual {number(incident.low)}–{number(incident.high)})"
+        verb = "spiked to" if episode.direction == "up" else "dropped to"
+        tail = f" {verb} {peak} (usual {number(episode.low)}–{number(episode.high)})"
     return _fit(f"{subject.measure} of {subject.entity}", tail)
 
 
-def explanation(incident: Incident, subject: Subject) -> str:
+def explanation(episode: Episode, subject: Subject) -> str:
     """One sentence with the evidence."""
-    evidence = incident.evidence
-    unit = _unit(incident)
+    evidence = episode.evidence
+    unit = _unit(episode)
     if "rate" in evidence:
         rate, bound = _share(float(evidence["rate"])), _share(float(evidence["lower_bound"]))
         what = (
             f"{evidence['failures']} of the last {evidence['outcomes']} runs of {subject.entity} failed"
             f" ({rate}; with 95 % certainty at least {bound},"
-            f" the limit of {evidence['rule']} is {_share(incident.high)})"
+            f" the limit of {evidence['rule']} is {_share(episode.high)})"
         )
     elif "rule" in evidence:
         what = (
-            f"{subject.measure} of {subject.entity} reached {number(incident.peak_value)}{unit},"
-            f" above the limit of {number(incident.high)}{unit} ({evidence['rule']})"
+            f"{subject.measure} of {subject.entity} reached {number(episode.peak_value)}{unit},"
+            f" above the limit of {number(episode.high)}{unit} ({evidence['rule']})"
         )
     else:
-        went = "rose" if incident.direction == "up" else "fell"
+        went = "rose" if episode.direction == "up" else "fell"
         parts = ", ".join(
             f"{part} {number(score)}" for part, score in evidence.items() if isinstance(score, int | float)
         )
         what = (
-            f"{subject.measure} of {subject.entity} {went} to {number(incident.peak_value)} where"
-            f" {number(incident.low)}–{number(incident.high)} is usual: {number(incident.peak_score)} deviations off,"
-            f" {number(incident.threshold)} are needed to speak ({parts})"
+            f"{subject.measure} of {subject.entity} {went} to {number(episode.peak_value)} where"
+            f" {number(episode.low)}–{number(episode.high)} is usual: {number(episode.peak_score)} deviations off,"
+            f" {number(episode.threshold)} are needed to speak ({parts})"
         )
-    times = "once" if incident.count == 1 else f"{incident.count} times"
-    seen = f"seen {times}, first at {moment(incident.opened_us)}"
-    if incident.count > 1:
-        seen += f", peak at {moment(incident.peak_us)}, last at {moment(incident.seen_us)}"
-    if incident.reopened:
-        seen += f", came back {incident.reopened} ×"
-    if incident.resolved_us is not None:
-        seen += f", over by {moment(incident.resolved_us)}"
+    times = "once" if episode.count == 1 else f"{episode.count} times"
+    seen = f"seen {times}, first at {moment(episode.opened_us)}"
+    if episode.count > 1:
+        seen += f", peak at {moment(episode.peak_us)}, last at {moment(episode.seen_us)}"
+    if episode.reopened:
+        seen += f", came back {episode.reopened} ×"
+    if episode.resolved_us is not None:
+        seen += f", over by {moment(episode.resolved_us)}"
     return f"{what}; {seen}."
 
 
-def _unit(incident: Incident) -> str:
-    unit = incident.evidence.get("unit", "")
+def _unit(episode: Episode) -> str:
+    unit = episode.evidence.get("unit", "")
     return f" {unit}" if unit else ""
 
 

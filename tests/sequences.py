@@ -26,7 +26,7 @@ BROKEN: list[tuple[bytes | None, str]] = [
 
 
 def sample(random_: random.Random, number: int, at_s: float) -> bytes:
-    """An event of some type; its values often break a rule, so that incidents open, last and end."""
+    """An event of some type; its values often break a rule, so that episodes open, last and end."""
     kind = random_.choice(["metric", "resource", "resource", "pipeline", "started", "task", "changed", "integration"])
     value = random_.choice([0.5, 40, 60, 79, 81, 90, 99, 99.5])
     status = random_.choice(["success", "failure", "error", "skipped"])

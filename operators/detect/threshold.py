@@ -201,7 +201,7 @@ def judge_rate(state: RateState, rule: Rule, time_us: int, n: int, failures: int
     Abnormal when Wilson's one-sided 95 % lower bound of the rate is above the limit, with at least 3 failures among at
     least 10 outcomes; in between not abnormal. `confidence` is the normal probability of the score test for "the rate
     is above the limit", which is 0.95 exactly where that bound is the limit. `score` grades the bound, not the rate.
-    What has been judged, and belongs in an incident as its value, is `state.rate`.
+    What has been judged, and belongs in an episode as its value, is `state.rate`.
 
     >>> state, rule = RateState(), rule_for("failed")
     >>> judge_rate(state, rule, 0, 17, 0), judge_rate(state, rule, 1, 1, 1).abnormal

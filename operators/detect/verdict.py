@@ -11,7 +11,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     `score` and `threshold` are in the detector's own unit; it calls the value abnormal when `score` reaches
     `threshold`. `low` and `high` bound what is usual (about 95 % of values), `expected` is the best single guess.
     `confidence` in [0, 1] says how sure it is that this is no accident, not how bad it is. With `abnormal` false the
-    value is neither normal nor a reason to open: an incident that is open stays open (hysteresis).
+    value is neither normal nor a reason to open: an episode that is open stays open (hysteresis).
     `evidence` holds the parts of the score under their names, numbers and short strings only.
     """
 

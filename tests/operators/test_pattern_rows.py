@@ -8,7 +8,7 @@ import pytest
 from operators import tables as t
 from operators.output import Found
 from operators.pattern_rows import pattern_rows, systems_of
-from operators.patterns import Incident, Pattern, Subject, snapshot_pattern
+from operators.patterns import Episode, Pattern, Subject, snapshot_pattern
 from operators.pgcopy import HEADER, TRAILER
 from operators.taxonomy import KINDS
 from sinks import sql
@@ -30,7 +30,7 @@ def pattern(kind: str, **fields: Any) -> tuple[Pattern, Subject]:
         "confidence": 0.9, "threshold": 5.0, "value": 1.5, "score": 7.0, "expected": 1.0, "low": 0.5, "high": 1.25,
         "peak_value": 2.5, "peak_score": 20.0, "peak_us": 20_000_000, "times": [10_000_000], "values": [1.5],
     }  # fmt: skip
-    return snapshot_pattern(Incident(**(made | fields)), subject), subject
+    return snapshot_pattern(Episode(**(made | fields)), subject), subject
 
 
 def rows_of(kind: str, change: str, **fields: Any) -> dict[str, dict[str, Any]]:

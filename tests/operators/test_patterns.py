@@ -10,7 +10,7 @@ from operators.detect import threshold
 from operators.detect.verdict import Verdict
 from operators.identity import NAMESPACE
 from operators.patterns import (
-    Incident,
+    Episode,
     Life,
     Pattern,
     Subject,
@@ -38,15 +38,15 @@ STRONG = verdict()
 
 
 def drive(steps, life=LIFE, resume=False, subject=WEB):
-    """Changes as (kind, pattern) of judgements (time, verdict), and the incident that is left."""
-    incident, told = None, []
+    """Changes as (kind, pattern) of judgements (time, verdict), and the episode that is left."""
+    episode, told = None, []
     for time, said in steps:
-        if resume and incident is not None:
-            incident = msgspec.msgpack.decode(msgspec.msgpack.encode(incident), type=Incident)
-        incident, change = advance(incident, subject, "spike", said, 97.2 if said else 30.0, time, life)
+        if resume and episode is not None:
+            episode = msgspec.msgpack.decode(msgspec.msgpack.encode(episode), type=Episode)
+        episode, change = advance(episode, subject, "spike", said, 97.2 if said else 30.0, time, life)
         if change is not None:
             told.append((change.kind, change.pattern))
-    return told, incident
+    return told, episode
 
 
 def every(seconds, *verdicts):
@@ -58,7 +58,7 @@ def kinds(told):
 
 
 def test_an_incident_opens_is_observed_and_resolves():
-    told, incident = drive(every(10, NORMAL, STRONG, STRONG, NORMAL, NORMAL, NORMAL))
+    told, episode = drive(every(10, NORMAL, STRONG, STRONG, NORMAL, NORMAL, NORMAL))
     assert kinds(told) == ["opened", "observed", "resolved"]
     opened, _, resolved = (pattern for _, pattern in told)
     assert opened.pattern_id == resolved.pattern_id
@@ -66,7 +66,7 @@ def test_an_incident_opens_is_observed_and_resolves():
     assert (resolved.observation_count, resolved.last_observed_us, resolved.resolved_us, resolved.is_active) == (
         2, 20 * SECOND, 50 * SECOND, False,
     )  # fmt: skip
-    assert not incident.active
+    assert not episode.active
 
 
 def test_a_weak_verdict_opens_nothing_but_holds_what_is_open():
@@ -82,10 +82,10 @@ def test_the_configured_confidence_decides():
 
 def test_a_hold_neither_opens_nor_counts_as_normal():
     assert drive(every(10, HOLD)) == ([], None)
-    told, incident = drive(every(10, STRONG, NORMAL, NORMAL, HOLD, NORMAL, NORMAL))
+    told, episode = drive(every(10, STRONG, NORMAL, NORMAL, HOLD, NORMAL, NORMAL))
     assert kinds(told) == ["opened"]
-    assert incident.active
-    assert incident.count == 1
+    assert episode.active
+    assert episode.count == 1
 
 
 def test_a_sparse_series_resolves_at_the_first_normal_value_after_a_while():
@@ -94,19 +94,19 @@ def test_a_sparse_series_resolves_at_the_first_normal_value_after_a_while():
 
 
 def test_coming_back_soon_is_the_same_pattern_and_counts_on():
-    told, incident = drive(every(10, STRONG, NORMAL, NORMAL, NORMAL, NORMAL, STRONG))
+    told, episode = drive(every(10, STRONG, NORMAL, NORMAL, NORMAL, NORMAL, STRONG))
     assert kinds(told) == ["opened", "resolved", "opened"]
     assert len({pattern.pattern_id for _, pattern in told}) == 1
     assert told[-1][1].observation_count == 2
     assert told[-1][1].is_active
     assert told[-1][1].resolved_us is None
-    assert incident.reopened == 1
+    assert episode.reopened == 1
 
 
 def test_coming_back_weakly_opens_nothing():
-    told, incident = drive(every(10, STRONG, NORMAL, NORMAL, NORMAL, WEAK))
+    told, episode = drive(every(10, STRONG, NORMAL, NORMAL, NORMAL, WEAK))
     assert kinds(told) == ["opened", "resolved"]
-    assert not incident.active
+    assert not episode.active
 
 
 def test_a_sparse_series_reopens_within_a_few_normal_values():
@@ -144,12 +144,12 @@ def test_lasting_is_told_as_more_severe():
 
 
 def test_a_silent_series_lets_go():
-    _, incident = drive(every(10, STRONG))
-    assert expire(incident, WEB, 86_399 * SECOND) == (incident, None)
-    incident, change = expire(incident, WEB, 86_400 * SECOND)
+    _, episode = drive(every(10, STRONG))
+    assert expire(episode, WEB, 86_399 * SECOND) == (episode, None)
+    episode, change = expire(episode, WEB, 86_400 * SECOND)
     assert change.kind == "resolved"
     assert change.pattern.resolved_us == 0
-    assert expire(incident, WEB, 86_401 * SECOND) == (None, None)
+    assert expire(episode, WEB, 86_401 * SECOND) == (None, None)
 
 
 STEPS = st.lists(
@@ -226,10 +226,10 @@ def test_incidents_are_what_a_brute_force_search_finds(steps):
 
 @given(STEPS)
 def test_a_restart_at_every_step_changes_nothing(steps):
-    told, incident = drive(steps)
+    told, episode = drive(steps)
     again, twin = drive(steps, resume=True)
     assert told == again
-    assert incident == twin
+    assert episode == twin
 
 
 @given(STEPS)
@@ -279,9 +279,9 @@ def test_a_pattern_is_json():
 
 
 def run_threshold(values, measure="cpu_usage"):
-    rule, state, incident, told = threshold.rule_for(measure), threshold.ThresholdState(), None, []
+    rule, state, episode, told = threshold.rule_for(measure), threshold.ThresholdState(), None, []
     for i, value in enumerate(values):
-        incident, change = advance(incident, WEB, "threshold", threshold.judge(state, rule, value), value, i * SECOND)
+        episode, change = advance(episode, WEB, "threshold", threshold.judge(state, rule, value), value, i * SECOND)
         if change is not None:
             told.append((i, change.kind, change.pattern))
     return told
@@ -336,16 +336,16 @@ def test_severity_grows_with_the_score_and_the_time(one, other, duration, count)
 
 
 def test_an_open_incident_stays_small():
-    rule, state, incident = threshold.rule_for("failed"), threshold.RateState(), None
+    rule, state, episode = threshold.rule_for("failed"), threshold.RateState(), None
     for i in range(200):
         said = threshold.judge_rate(state, rule, i * 10 * SECOND, 10**9, 10**9 - i)
-        incident, _ = advance(incident, WEB, "threshold", said, state.rate, 1_767_608_130_250_000 + i)
-    assert incident is not None
-    assert len(msgspec.msgpack.encode(incident)) < 600
-    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(incident))
+        episode, _ = advance(episode, WEB, "threshold", said, state.rate, 1_767_608_130_250_000 + i)
+    assert episode is not None
+    assert len(msgspec.msgpack.encode(episode)) < 600
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(episode))
     assert all(re.fullmatch("[a-z]{1,2}", name) for name in fields)
 
 
 def test_a_snapshot_is_the_last_change():
-    told, incident = drive(every(10, STRONG, STRONG, STRONG))
-    assert snapshot_pattern(incident, WEB) == told[-1][1]
+    told, episode = drive(every(10, STRONG, STRONG, STRONG))
+    assert snapshot_pattern(episode, WEB) == told[-1][1]

@@ -38,7 +38,7 @@ def cpu(value: float, at_s: float, number: int) -> bytes:
 
 
 def made() -> Runner:
-    """A state with all there can be in one: panes (folded, shown), wide windows, incidents, detectors, counts."""
+    """A state with all there can be in one: panes (folded, shown), wide windows, episodes, detectors, counts."""
     runner = Runner(CONFIG)
     runner.feed([metric(40 + number % 3, number * 10, number) for number in range(40)])
     runner.feed([metric(400, 400, "spike"), metric(41, 410, "after"), metric(41, 420, "after 2")])
@@ -85,7 +85,7 @@ def test_the_golden_state_has_everything_in_it() -> None:
     assert any(slot.spike and slot.spike.ring for slot in slots)
     assert any(slot.threshold and slot.threshold.streak == 0 for slot in slots)
     assert any(slot.rate and slot.rate.counts for slot in slots)
-    assert {detector for slot in slots for detector in slot.incidents} == {"spike", "threshold"}
+    assert {detector for slot in slots for detector in slot.episodes} == {"spike", "threshold"}
     assert state.series_refused == 3
     assert state.counts.dead_letters == {"bad_envelope": 1, "not_json": 1}
     assert (state.counts.late, state.counts.duplicates) == (1, 1)
@@ -141,7 +141,7 @@ def test_work_goes_on_from_it() -> None:
     assert rows["web", "m", 300, 300] == (17, sum(40 + number % 3 for number in range(30, 40)) + 400 + 41 + 62)
     patterns = {row["entity"]: row for row in runner.database.table(t.DETECTED_PATTERNS)}
     assert patterns["web-1"]["observation_count"] == 3
-    assert patterns["web-1"]["opened_at"] == 1_767_607_624_000_000, "the incident of before"
+    assert patterns["web-1"]["opened_at"] == 1_767_607_624_000_000, "the episode of before"
 
 
 def test_a_state_comes_back_as_it_was() -> None:

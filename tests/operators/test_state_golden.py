@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from operators.detect import spike, threshold
-from operators.patterns import Incident, Subject, advance, snapshot_pattern
+from operators.patterns import Episode, Subject, advance, snapshot_pattern
 
 GOLDEN = Path(__file__).parent / "golden" / "detectors-v1.json"
 SECOND = 1_000_000
@@ -38,7 +38,7 @@ def rate_state():
     return state
 
 
-def incident():
+def episode():
     state, found = threshold.ThresholdState(), None
     for i, value in enumerate((50.0, 92.5, 97.0, 97.5, 50.0)):
         said = threshold.judge(state, threshold.rule_for("cpu_usage"), value)
@@ -46,9 +46,9 @@ def incident():
     return found
 
 
-MAKERS = {"spike": spike_state, "threshold": threshold_state, "rate": rate_state, "incident": incident}
+MAKERS = {"spike": spike_state, "threshold": threshold_state, "rate": rate_state, "episode": episode}
 TYPES = {
-    "spike": spike.SpikeState, "threshold": threshold.ThresholdState, "rate": threshold.RateState, "incident": Incident,
+    "spike": spike.SpikeState, "threshold": threshold.ThresholdState, "rate": threshold.RateState, "episode": Episode,
 }  # fmt: skip
 
 
@@ -107,6 +107,6 @@ def test_a_loaded_spike_state_goes_on_judging():
 
 
 def test_a_loaded_incident_still_tells_its_pattern():
-    loaded = msgspec.msgpack.decode(golden("incident"), type=Incident)
-    assert snapshot_pattern(loaded, WEB) == snapshot_pattern(incident(), WEB)
+    loaded = msgspec.msgpack.decode(golden("episode"), type=Episode)
+    assert snapshot_pattern(loaded, WEB) == snapshot_pattern(episode(), WEB)
     assert snapshot_pattern(loaded, WEB).observation_count == 3

@@ -11,7 +11,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 """Rising."""
 
 RECENT = 10
-"""Judged values that an incident keeps as evidence."""
+"""Judged values that an episode keeps as evidence."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Life(msgspec.Struct, frozen=True):
     `open_confidence`: the least confidence to open with (`pattern_confidence_threshold`). `close_after`: normal
     judgements in a row that resolve; a single one does when the last abnormal judgement is `quiet_us` ago (sparse
     series). Within `flap_us` or `flap_count` normal judgements after resolving, the same pattern re-opens. `silent_us`:
-    how long a series without any judgement keeps its incident (`expire`).
+    how long a series without any judgement keeps its episode (`expire`).
     """
 
     open_confidence: float = 0.7
@@ -45,7 +45,7 @@ DEFAULT_LIFE = Life()
 """The specification's confidence threshold; three normal judgements; half an hour; ten minutes; a day."""
 
 
-class Incident(
+class Episode(
     msgspec.Struct,
     gc=False,
     rename={
