@@ -23,6 +23,7 @@ from operators.events import (
     is_binary,
     refuse_nul,
 )
+from operators.feedback import Adjustments
 from operators.identity import NAMESPACE, input_id, series_id
 from operators.judge import Judge, JudgeConfig
 from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
@@ -80,7 +81,12 @@ class Partition:
     """
 
     def __init__(
-        self, topic: str, partition: int, config: PartitionConfig, state: PartitionState | None = None
+        self,
+        topic: str,
+        partition: int,
+        config: PartitionConfig,
+        state: PartitionState | None = None,
+        adjustments: Adjustments | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -88,7 +94,7 @@ class Partition:
         if state is None:
             state = PartitionState(topic, partition, Watermark(config.width_us, config.lateness_us), Counts())
         self.state = state
-        self.judge = Judge(self.state, config.judge, topic, partition)
+        self.judge = Judge(self.state, config.judge, topic, partition, adjustments)
         lane = partition if config.input is None else input_id(topic)
         self.panes = Panes(self.state, (input_id(config.input or topic), lane), self.judge, config.aggregates)
         self.quiet_since = 0
@@ -100,14 +106,14 @@ class Partition:
         self._new_series: list[bytes] = []
 
     @classmethod
-    def resume(cls, snapshot: bytes, config: PartitionConfig) -> Self:
+    def resume(cls, snapshot: bytes, config: PartitionConfig, adjustments: Adjustments | None = None) -> Self:
         """A partition as it was. Raises `operators.state.StateError` for a snapshot that can't be read."""
         state = load(snapshot)
         if (state.watermark.width, state.watermark.lateness) != (config.width_us, config.lateness_us):
             raise StateError(
                 "the recovery state was made with another pane width or lateness: use a new --recovery-dir"
             )
-        return cls(state.topic, state.partition, config, state)
+        return cls(state.topic, state.partition, config, state, adjustments)
 
     def snapshot(self) -> bytes:
         """The state, for recovery."""
@@ -289,6 +295,7 @@ class Partition:
 
     def _apply(self, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output) -> None:
         self._add_rows(encoded, out)
+        self.judge.event_of(encoded.points)
         for named, value in encoded.points:
             series = self._series(named)
             slot = self.state.slots.get(series)

@@ -9,8 +9,8 @@ import msgspec
 
 from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, ThresholdState
+from operators.episodes import Episode, Past
 from operators.output import Counts
-from operators.patterns import Episode
 from operators.windows import Gathering, Stats, Watermark
 
 VERSION = 1
@@ -25,7 +25,7 @@ class Slot(
     omit_defaults=True,
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
-        "episodes": "i",
+        "episodes": "i", "past": "h",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -39,6 +39,9 @@ class Slot(
     threshold: ThresholdState | None = None
     rate: RateState | None = None
     episodes: dict[str, Episode] = {}
+    """By detector: what may still change."""
+    past: dict[str, list[Past]] = {}
+    """By detector: the last few episodes that have ended, the newest first."""
 
 
 class PartitionState(msgspec.Struct):

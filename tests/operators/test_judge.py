@@ -144,3 +144,36 @@ def test_an_old_incident_is_loaded_with_its_rule() -> None:
     assert told(runner.feed([], Mark.STOP_AT_END)) == [("observed", "threshold", "cpu_usage")]
     runner.feed([cpu(10, at, at) for at in (2, 3, 4)])
     assert patterns(runner) == [("threshold", "cpu_usage", 1, False)]
+
+
+def test_what_came_before_is_told() -> None:
+    runner = Runner()
+    for hour in range(7):
+        at = hour * 3600
+        runner.feed([cpu(95 + hour / 2, at + 1, 10 * hour), *(cpu(10, at + n, 10 * hour + n) for n in range(2, 9))])
+    rows = sorted(runner.database.table(t.DETECTED_PATTERNS), key=lambda row: row["opened_at"])
+    earlier = [[past["peak_value"] for past in row["pattern_data"]["earlier"]] for row in rows]
+    assert earlier[0] == []
+    assert earlier[3] == [96.0, 95.5, 95.0]
+    assert earlier[6] == [97.5, 97.0, 96.5, 96.0, 95.5], "five, the newest first"
+    last = rows[6]["pattern_data"]["earlier"][0]
+    assert (last["ended"], last["duration_s"], last["observations"]) == ("resolved", 3.0, 1)
+
+
+def test_the_steps_of_a_failed_run_contribute() -> None:
+    def finished(number: int) -> bytes:
+        steps = [
+            {"step_name": name, "step_order": place, "execution_start": time_at(number), "status": status}
+            for place, (name, status) in enumerate([("build", "success"), ("test", "failure"), ("lint", "error")])
+        ]
+        data = data_of(
+            "pipeline.finished", pipeline_name="shop", execution_id=f"r{number}", status="failure", steps=steps,
+            execution_end=time_at(number),
+        )  # fmt: skip
+        return raw("pipeline.finished", data, id=f"r{number}", time=time_at(number))
+
+    runner = run([finished(number) for number in range(20)])
+    row = next(row for row in runner.database.table(t.DETECTED_PATTERNS) if row["entity"] == "shop")
+    named = [(one["name"], one["share"]) for one in row["pattern_data"]["contributors"]]
+    assert named == [("shop/lint", 0.5), ("shop/test", 0.5)]
+    assert row["pattern_data"]["window"]["from"] < row["pattern_data"]["window"]["to"]
