@@ -103,6 +103,15 @@ class Judge:
             return
         self._value(slot, end_us, stats.sum / stats.n, out)
 
+    def series(
+        self, slot: Slot, points: Iterable[tuple[int, int, float]], stats: Stats, end_us: int, out: Output
+    ) -> None:
+        """Judge all that a pane holds of one series: its events (time, key, value), then the pane."""
+        if slot.ruled or slot.kind in SPARSE_KINDS:
+            for time_us, _, value in points:
+                self.event(slot, time_us, value, out)
+        self.pane(slot, stats, end_us, out)
+
     def foresee(self, slot: Slot, stats: Stats, end_us: int, out: Output) -> list[str]:
         """Judge an open pane on a copy of the detectors: tell of what would open, and return by which detectors."""
         copy = msgspec.msgpack.decode(msgspec.msgpack.encode(slot), type=Slot)

@@ -15,8 +15,12 @@ class Track(NamedTuple):
     name: str
     field: str
     state: Callable[[], Any]
-    judge: Callable[[Any, int, float, Any], Verdict | None]
+    judge: Callable[..., Verdict | None]
     config: Any
+
+    def score(self, state: Any, time_us: int, value: float) -> Verdict | None:
+        """What it says of any value past its warm-up, plainly normal ones included."""
+        return self.judge(state, time_us, value, self.config, always=True)
 
 
 def tracks_of(kind: str, measure: str, sensitivity: float) -> tuple[Track, ...]:
