@@ -17,7 +17,6 @@ from flows.plotting import COLOURS, plot_series
 from operators.patterns import Pattern
 from operators.wording import moment, number
 
-
 PIPED = 160
 """Columns of a table that no terminal limits."""
 

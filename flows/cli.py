@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
+    "label": ("flows.commands.label", "Say whether a pattern was right: detection learns from it."),
     "backtest": ("flows.commands.backtest", "Show what the detectors would have said of a history."),
     "replay": ("flows.commands.replay", "Judge a range of the database's history again: the same ids."),
     "backup": ("flows.commands.backup", "Write the whole database into a folder."),

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 import psycopg
 
@@ -39,13 +40,22 @@ def adjustments_of(url: str) -> Adjustments:
 class Following:
     """Keeps adjustments up to date, by a thread, while a flow runs. A database that is away changes nothing meanwhile.
 
-    Without `every` (0) they are read once, which is what a history needs.
+    Without `every` (0) they are read once, which is what a history needs. `on_verdicts` is told how many verdicts there
+    are by detector and verdict.
     """
 
-    def __init__(self, url: str, every: float = EVERY, read: Callable[[str], list[Label]] = labels) -> None:
+    def __init__(
+        self,
+        url: str,
+        every: float = EVERY,
+        *,
+        on_verdicts: Callable[[Mapping[tuple[str, str], int]], None] = lambda _: None,
+        read: Callable[[str], list[Label]] = labels,
+    ) -> None:
         self.adjustments = Adjustments()
         self._url = url
         self._every = every
+        self._on_verdicts = on_verdicts
         self._read = read
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,6 +78,8 @@ class Following:
 
     def _look(self) -> None:
         try:
-            self.adjustments.replace(self._read(self._url))
+            found = self._read(self._url)
+            self.adjustments.replace(found)
+            self._on_verdicts(Counter((label.detector, label.verdict) for label in found))
         except psycopg.Error as problem:
             log.debug("verdicts not read: %s", problem)

@@ -251,7 +251,7 @@ def run(
     guard = Guard()
     config_of_run = partition_config(settings, () if kafka else names, aggregates=kafka_sink is not None)
     endless = kafka or follow
-    following = Following(settings.database_url, EVERY if endless else 0)
+    following = Following(settings.database_url, EVERY if endless else 0, on_verdicts=metrics.judged)
     flow = build(source, config_of_run, writer, observers, guard, kafka_sink, following.adjustments)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
