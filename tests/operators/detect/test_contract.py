@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from operators.detect import spike, threshold
+from operators.detect import burst, spike, threshold
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
@@ -18,6 +18,20 @@ TRACKS = [
         threshold.RateState,
         lambda state, time, value: threshold.judge_rate(state, FAILED, time, 1, int(value)),
         700,
+        outcomes=True,
+    ),
+    Track(
+        "burst",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig()),
+        300,
+        outcomes=True,
+    ),
+    Track(
+        "burst, always",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig(), always=True),
+        300,
         outcomes=True,
     ),
 ]
