@@ -15,7 +15,7 @@ from rich.table import Table
 from flows.backtesting import Difference, Outcome
 from flows.plotting import COLOURS, plot_series
 from operators.patterns import Pattern
-from operators.wording import moment, number
+from operators.words import moment, number
 
 PIPED = 160
 """Columns of a table that no terminal limits."""

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from operators.patterns import Pattern
-from operators.wording import moment, number
+from operators.words import moment, number
 
 COLOURS = {"info": "#8c8c8c", "low": "#5b8db8", "medium": "#e0a100", "high": "#d9622b", "critical": "#b3123a"}
 """One a severity, told apart also without red and green."""

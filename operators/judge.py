@@ -11,7 +11,9 @@ from functools import cache
 import msgspec
 
 from operators.contributors import shares
-from operators.detect import threshold
+from operators.detect import burst, threshold
+from operators.detect.burst import BurstConfig, BurstState
+from operators.detect.rules import Rules, SequenceRule
 from operators.detect.threshold import RateState, Rule, ThresholdState, rule_for
 from operators.encode import SPARSE_KINDS, Named
 from operators.episodes import Contributor
@@ -22,11 +24,14 @@ from operators.patterns import Life
 from operators.state import PartitionState, Slot
 from operators.telling import Teller
 from operators.tracks import Track, tracks_of
+from operators.types import Event
+from operators.watch import Watch
 from operators.windows import Stats
 
 MINUTE_US = 60_000_000
 UNRULED_KINDS = frozenset({"metric", "code"})
 """Their measures are named by producers: `cpu_usage` may be a ratio there, so the rules, in percent, don't apply."""
+BURST = BurstConfig()
 USUAL_AFTER = 10
 """Values of a step after which their median says what is usual."""
 
@@ -38,6 +43,8 @@ class JudgeConfig(msgspec.Struct, frozen=True):
     least_confidence: float = 0.7
     sensitivity: float = 0.95
     thresholds: tuple[tuple[str, float], ...] = tuple(sorted(threshold.DEFAULT_THRESHOLDS.items()))
+    rules: tuple[SequenceRule, ...] = ()
+    """Sequences to look for."""
 
 
 class Judge:
@@ -64,44 +71,47 @@ class Judge:
         life = Life(open_confidence=config.least_confidence)
         self.teller = Teller(state, life, Adjustments() if adjustments is None else adjustments, topic, partition)
         self.teller.shares = self._shares
+        self.watch = Watch(state, self.teller, Rules(config.rules) if config.rules and config.enabled else None)
 
     def new_slot(self, entity: str, measure: str, kind: str) -> Slot:
         """The slot of a series that was not seen before."""
         return Slot(entity, measure, kind, ruled=self._rule(kind, measure) is not None)
 
-    def event_of(self, points: Iterable[tuple[Named, float]]) -> None:
-        """The points of the event that is judged next: they tell who contributed."""
+    def record(self, event: Event, points: Iterable[tuple[Named, float]], time_us: int, out: Output) -> None:
+        """An event other than a sample; its points are judged next, and tell who contributed."""
         self._points = points
+        if self.config.enabled:
+            self.watch.event(event, time_us, out)
 
     def event(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
         """Judge one event's value. Called for series with a rule and for sparse ones."""
         if not self.config.enabled:
             return
         sparse = slot.kind in SPARSE_KINDS
+        if slot.measure == "failed":
+            if sparse:
+                self._outcomes(slot, time_us, 1, int(value), out)
+            return
         rule = self._rule(slot.kind, slot.measure) if slot.ruled else None
         if rule is not None:
-            if rule.counts:
-                if sparse:
-                    self._rate(slot, rule, time_us, 1, int(value), out)
-                return
             if slot.threshold is None:
                 slot.threshold = ThresholdState()
             verdict = threshold.judge(slot.threshold, rule, value)
-            if verdict is not None or slot.episodes:
+            if verdict is not None or "threshold" in slot.episodes:
                 self.teller.judged(slot, "threshold", verdict, value, time_us, out)
         if sparse:
             self._value(slot, time_us, value, out)
+        self._opened(out)
 
     def pane(self, slot: Slot, stats: Stats, end_us: int, out: Output) -> None:
         """Judge a dense series' pane."""
         if not self.config.enabled or slot.kind in SPARSE_KINDS:
             return
-        if slot.measure == "failed" and slot.ruled:
-            rule = self._rule(slot.kind, slot.measure)
-            if rule is not None:
-                self._rate(slot, rule, end_us, stats.n, int(stats.sum), out)
-            return
-        self._value(slot, end_us, stats.sum / stats.n, out)
+        if slot.measure == "failed" and slot.kind not in UNRULED_KINDS:
+            self._outcomes(slot, end_us, stats.n, int(stats.sum), out)
+        else:
+            self._value(slot, end_us, stats.sum / stats.n, out)
+            self._opened(out)
 
     def series(
         self, slot: Slot, points: Iterable[tuple[int, int, float]], stats: Stats, end_us: int, out: Output
@@ -144,13 +154,31 @@ class Judge:
         if minute != self.state.minute:
             self.state.minute = minute
             self.teller.expire(now_us, out)
+            if self.config.enabled:
+                self.watch.tick(now_us, out)
 
-    def _rate(self, slot: Slot, rule: Rule, time_us: int, n: int, failures: int, out: Output) -> None:
-        if slot.rate is None:
-            slot.rate = RateState()
-        verdict = threshold.judge_rate(slot.rate, rule, time_us, n, failures)
-        if verdict is not None or slot.episodes:
-            self.teller.judged(slot, "threshold", verdict, slot.rate.rate, time_us, out)
+    def _outcomes(self, slot: Slot, time_us: int, n: int, failures: int, out: Output) -> None:
+        """Judge outcomes by the rule, if there is one, and by their own history."""
+        if slot.burst is None:
+            slot.burst = BurstState()
+        rule = self._rule(slot.kind, slot.measure)
+        if rule is not None:
+            if slot.rate is None:
+                slot.rate = RateState()
+            verdict = threshold.judge_rate(slot.rate, rule, time_us, n, failures, burst.usual(slot.burst))
+            if verdict is not None or "threshold" in slot.episodes:
+                self.teller.judged(slot, "threshold", verdict, slot.rate.rate, time_us, out)
+        verdict = burst.judge(slot.burst, time_us, n, failures, BURST)
+        if verdict is not None or "burst" in slot.episodes:
+            self.teller.judged(slot, "burst", verdict, failures / n, time_us, out)
+        self._opened(out)
+
+    def _opened(self, out: Output) -> None:
+        """Patterns that have opened are part of sequences, too."""
+        if self.teller.opened:
+            opened, self.teller.opened = self.teller.opened, []
+            for found in opened:
+                self.watch.opened(found, out)
 
     def _value(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
         for track in self._tracks(slot.kind, slot.measure):

@@ -30,7 +30,7 @@ from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
 from operators.pgcopy import ENCODERS, EPOCH_US, NULL, micros
 from operators.records import Batch, Mark
 from operators.state import PartitionState, Slot, StateError, dump, load
-from operators.types import CodeMeasured, MetricSampled, ResourceData, ResourceSampled
+from operators.types import CodeMeasured, Event, MetricSampled, ResourceData, ResourceSampled
 from operators.windows import FOLD_AT, Gathering, Watermark
 
 try:  # CPython's own SHA-1 starts 0.1 µs faster than OpenSSL's, which counts here: it is called for each event.
@@ -277,7 +277,7 @@ class Partition:
             else:
                 if not isinstance(event, CodeMeasured):
                     event_us.append(us)
-                self._apply(encoded, us, event_key, gathered, out)
+                self._apply(event, encoded, us, event_key, gathered, out)
             if us > newest:
                 newest = us
                 if us >= watermark.next_close and watermark.advance(us):
@@ -293,9 +293,11 @@ class Partition:
         if resource_rows:
             out.rows.setdefault(t.RESOURCE_USAGE.name, []).extend(resource_rows)
 
-    def _apply(self, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output) -> None:
+    def _apply(
+        self, event: Event, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output
+    ) -> None:
         self._add_rows(encoded, out)
-        self.judge.event_of(encoded.points)
+        self.judge.record(event, encoded.points, us, out)
         for named, value in encoded.points:
             series = self._series(named)
             slot = self.state.slots.get(series)

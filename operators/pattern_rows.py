@@ -7,7 +7,7 @@ from operators.identity import identity
 from operators.output import Found
 from operators.patterns import EVOLUTION, Past, Pattern, Subject
 from operators.tables import Table
-from operators.wording import moment
+from operators.words import moment
 
 Row = tuple[Table, bytes, bytes]
 """A table, the bytes of the row's key, and the row."""

@@ -29,11 +29,12 @@ from operators.episodes import (
 )
 from operators.identity import identity
 from operators.taxonomy import Category, PatternClass, classify
-from operators.wording import explanation, moment, name
+from operators.wording import explanation, name
+from operators.words import moment
 
 __all__ = [
     "EVOLUTION", "Category", "Change", "Episode", "Life", "Past", "Pattern", "PatternClass", "Severity", "Subject",
-    "advance", "classify", "expire", "past_of", "pattern_id", "severity", "significance", "snapshot_pattern",
+    "advance", "classify", "expire", "past_of", "pattern_id", "resolve", "severity", "significance", "snapshot_pattern",
 ]  # fmt: skip
 
 ChangeKind = Literal["opened", "observed", "strengthening", "weakening", "shifting", "resolved"]
@@ -166,7 +167,7 @@ def expire(
         return episode, None
     if not episode.active:
         return None, None
-    _resolve(episode, episode.judged_us)
+    resolve(episode, episode.judged_us)
     return episode, Change("resolved", episode, subject)
 
 
@@ -190,11 +191,12 @@ def _calm(
     needed = life.close_after * (1 + min(episode.reopened, 3))
     if episode.quiet < needed and time_us - episode.seen_us < life.quiet_us:
         return episode, None
-    _resolve(episode, time_us)
+    resolve(episode, time_us)
     return episode, Change("resolved", episode, subject)
 
 
-def _resolve(episode: Episode, time_us: int) -> None:
+def resolve(episode: Episode, time_us: int) -> None:
+    """End an episode, at its last abnormal judgement at the earliest."""
     episode.active = False
     episode.resolved_us = max(time_us, episode.seen_us)
     episode.quiet = 0

@@ -7,6 +7,9 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 
 import msgspec
 
+from operators.detect.burst import BurstState
+from operators.detect.overdue import OverdueState
+from operators.detect.sequence import SequenceState
 from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, ThresholdState
 from operators.episodes import Episode, Past
@@ -25,7 +28,7 @@ class Slot(
     omit_defaults=True,
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
-        "episodes": "i", "past": "h",
+        "episodes": "i", "past": "h", "burst": "b",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -38,6 +41,7 @@ class Slot(
     spike: SpikeState | None = None
     threshold: ThresholdState | None = None
     rate: RateState | None = None
+    burst: BurstState | None = None
     episodes: dict[str, Episode] = {}
     """By detector: what may still change."""
     past: dict[str, list[Past]] = {}
@@ -63,6 +67,11 @@ class PartitionState(msgspec.Struct):
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
     early: dict[int, list[tuple[int, str]]] = {}
     """Patterns told of before their pane closed: series id and detector, by pane."""
+    runs: dict[str, OverdueState] = {}
+    """Runs under way, by pipeline."""
+    sequence: SequenceState | None = None
+    virtual: dict[str, Slot] = {}
+    """Patterns of no series: sequences under way, by rule and entity."""
     minute: int = 0
     """The minute of event time in which silent series were last looked for."""
     series_refused: int = 0

@@ -12,7 +12,7 @@ from operators.episodes import EARLIER, Contributor, Episode
 from operators.feedback import Adjustments, adjusted
 from operators.output import Found, Output
 from operators.pattern_rows import pattern_rows
-from operators.patterns import Life, Subject, advance, expire, past_of, pattern_id, snapshot_pattern
+from operators.patterns import Life, Subject, advance, expire, past_of, pattern_id, resolve, snapshot_pattern
 from operators.state import PartitionState, Slot
 
 
@@ -29,11 +29,13 @@ class Teller:
         """Whether an open pane is being foreseen on copies: what opens is told as early, and nothing else."""
         self.early: list[str] = []
         """Detectors that opened something while looking."""
+        self.opened: list[Found] = []
+        """What has opened, or come back, and was not fetched yet."""
         self.shares: Callable[[Slot], list[Contributor]] = lambda _slot: []
         """What contributes to the value that is being judged, ranked; asked at each peak."""
         self._dirty: dict[int, Slot] = {}
         self._open: dict[int, Slot] = {}
-        for slot in state.slots.values():
+        for slot in (*state.slots.values(), *state.virtual.values()):
             if slot.episodes:
                 self._open[id(slot)] = slot
                 # What was not told before the snapshot is told now; telling it twice changes nothing.
@@ -73,6 +75,21 @@ class Teller:
         self._tell(slot, kind, episode, time_us, out)
         if change.kind == "resolved":
             self._remember(slot, episode, silent=False)
+
+    def end(self, slot: Slot, detector: str, time_us: int, out: Output, **evidence: int) -> None:
+        """What was seen is over for a fact: a run has ended. No waiting for normal judgements; `evidence` is added."""
+        episode = slot.episodes.get(detector)
+        if episode is None or not episode.active:
+            return
+        episode.evidence.update(evidence)
+        resolve(episode, time_us)
+        self._tell(slot, "resolved", episode, time_us, out)
+        self._remember(slot, episode, silent=False)
+
+    def forget(self, slot: Slot) -> None:
+        """A slot that is no series is dropped, with what was not told of it."""
+        self._open.pop(id(slot), None)
+        self._dirty.pop(id(slot), None)
 
     def settle(self, slot: Slot, detector: str, end_us: int, out: Output) -> None:
         """The pane has closed: a pattern told of early is one now, or else is taken back."""
@@ -118,6 +135,8 @@ class Teller:
         pattern = snapshot_pattern(episode, subject, tuple(earlier[:EARLIER]))
         found = Found(pattern, change, event_us, out.batch.ingested_us, time.time_ns() // 1000)
         out.found.append(found)
+        if change in ("opened", "reopened"):
+            self.opened.append(found)
         for table, key, row in pattern_rows(found, subject):
             out.replace(table, key, row)
 
