@@ -291,7 +291,7 @@ def past_of(episode: Episode, subject: Subject, silent: bool) -> Past:
 
 def snapshot_pattern(episode: Episode, subject: Subject, earlier: tuple[Past, ...] = ()) -> Pattern:
     """The pattern as it stands. `earlier`: episodes before this one, the newest first."""
-    category, pattern_class = classify(subject.kind, subject.measure, episode.detector)
+    category, pattern_class = classify(subject.kind, subject.measure, episode.detector, episode.direction)
     rule = episode.evidence.get("rule")
     algorithm = f"{episode.detector}: {rule}" if rule else _ALGORITHMS.get(episode.detector, episode.detector)
     evidence: dict[str, Any] = dict(episode.evidence)
