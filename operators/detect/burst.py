@@ -27,12 +27,13 @@ binomial one (quasi-likelihood: McCullagh & Nelder, "Generalized Linear Models",
 It relates to the rule `high_error_rate` (`threshold.judge_rate`) as a surprise does to a limit: the rule says that
 more than 5 % fail, whatever is usual, and needs ten outcomes; this says that it is more than it was, wherever that
 lies, from the third failure on, and never of a series without a history. A pipeline that fails from its first run on is
-the rule's, one that starts to fail is told by this first, and where failing has become usual (`usual`) the rule leaves
-the series to this.
+the rule's, one that starts to fail is told by this first, and where failing has become usual (`usual`) the rule takes
+that for its limit.
 
-It does not work well on a rise below twice the usual odds (nothing is said, however long it lasts), on failures that
-come in clusters of several runs by themselves (one broken dependency, each time told as a burst), and after a change
-for the better, until the history has forgotten the worse.
+It does not work well on a rise below twice the usual odds (nothing is said, however long it lasts), on rare failures
+that become five times as frequent (from 0.1 % to 0.5 %: thousands of outcomes, if ever), on failures that come in
+clusters of several runs by themselves (one broken dependency, each time told as a burst), and after a change for the
+better, until the history has forgotten the worse.
 """
 
 import math
