@@ -27,12 +27,13 @@ binomial one (quasi-likelihood: McCullagh & Nelder, "Generalized Linear Models",
 It relates to the rule `high_error_rate` (`threshold.judge_rate`) as a surprise does to a limit: the rule says that
 more than 5 % fail, whatever is usual, and needs ten outcomes; this says that it is more than it was, wherever that
 lies, from the third failure on, and never of a series without a history. A pipeline that fails from its first run on is
-the rule's, one that starts to fail is told by this first, and where failing has become usual (`usual`) the rule leaves
-the series to this.
+the rule's, one that starts to fail is told by this first, and where failing has become usual (`usual`) the rule takes
+that for its limit.
 
-It does not work well on a rise below twice the usual odds (nothing is said, however long it lasts), on failures that
-come in clusters of several runs by themselves (one broken dependency, each time told as a burst), and after a change
-for the better, until the history has forgotten the worse.
+It does not work well on a rise below twice the usual odds (nothing is said, however long it lasts), on rare failures
+that become five times as frequent (from 0.1 % to 0.5 %: thousands of outcomes, if ever), on failures that come in
+clusters of several runs by themselves (one broken dependency, each time told as a burst), and after a change for the
+better, until the history has forgotten the worse.
 """
 
 import math
@@ -63,6 +64,9 @@ MEMORY_US = 30 * 86_400_000_000
 
 MEMORY_LEAST = 500.0
 """... but never so that fewer outcomes than this are left: a pipeline with two runs a week has a history too."""
+
+MOST_RATE = 1.0 - 1e-9
+"""Greatest usual share of failures: a history of 10^9 failures doesn't prove that the next outcome fails."""
 
 BURST_WEIGHT = 0.25
 """What an outcome counts in the history while a burst is under way or suspected (`CLEAR_SHARE`)."""
@@ -121,7 +125,8 @@ class BurstState(
         "spread": "v",
         "block": "w",
         "scores": "s",
-        "levels": "l",
+        "hit_logs": "h",
+        "miss_logs": "m",
         "outcomes": "n",
         "failures": "k",
         "since_us": "u",
@@ -132,10 +137,10 @@ class BurstState(
     """What the track knows of one series: at most 300 bytes as msgpack.
 
     `good` and `bad` are the history (outcomes, decayed). `block`: panes, failures off what was foretold and their
-    variance if independent, of the present block, and the number of blocks. `scores`, `levels`, `outcomes`,
-    `failures`, `since_us`: by size of burst, the sum, the share of failures that it looks for, and what it is of; empty
-    while all are zero.
-    `active`: in a burst; `ending`: the evidence that it is over.
+    variance if independent, of the present block, and the number of blocks. `scores`, `outcomes`, `failures`,
+    `since_us`: by size of burst, the sum and what it is of; `hit_logs`, `miss_logs`: the logs of the share of failures
+    that it looks for, and of the others; all empty while all sums are zero. `active`: in a burst; `ending`: the
+    evidence that it is over.
     """
 
     good: float = 0.0
@@ -145,7 +150,8 @@ class BurstState(
     spread: float = 1.0
     block: list[float] = msgspec.field(default_factory=list)
     scores: list[float] = msgspec.field(default_factory=list)
-    levels: list[float] = msgspec.field(default_factory=list)
+    hit_logs: list[float] = msgspec.field(default_factory=list)
+    miss_logs: list[float] = msgspec.field(default_factory=list)
     outcomes: list[int] = msgspec.field(default_factory=list)
     failures: list[int] = msgspec.field(default_factory=list)
     since_us: list[int] = msgspec.field(default_factory=list)
@@ -223,7 +229,8 @@ def judge(
     if total >= LEAST_HISTORY:
         # Of several outcomes at once each is foretold by those before it as well: half of the others on average.
         before = 0.5 * (n - 1) / n
-        rate = (bad + 1.0 + failures * before) / (total + 2.0 + n * before)
+        rate = (bad + 1.0 + failures * before) / (total + 2.0 + 0.5 * (n - 1))
+        rate = min(rate, MOST_RATE)
         if n >= SPREAD_LEAST and not state.active:
             _learn_spread(state, failures - n * rate, n * rate * (1.0 - rate))
         if failures or state.scores:
@@ -255,45 +262,44 @@ def _sum_up(
     state: BurstState, config: BurstConfig, time_us: int, n: int, failures: int, rate: float, always: bool
 ) -> Verdict | None:
     """Add the evidence of `n` outcomes at usual `rate` to each size's sum, and say what it amounts to."""
-    scores, levels, outcomes, failed = state.scores, state.levels, state.outcomes, state.failures
+    scores, outcomes, failed = state.scores, state.outcomes, state.failures
     if not scores:
-        state.scores = scores = [0.0] * len(ODDS)
-        state.levels = levels = [0.0] * len(ODDS)
-        state.outcomes = outcomes = [0] * len(ODDS)
-        state.failures = failed = [0] * len(ODDS)
-        state.since_us = [time_us] * len(ODDS)
-    trust = 1.0 / (1.0 + SPREAD_WEIGHT * (state.spread - 1.0)) if state.spread > 1.0 else 1.0
+        state.scores = scores = [0.0, 0.0, 0.0]
+        state.hit_logs, state.miss_logs = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        state.outcomes = outcomes = [0, 0, 0]
+        state.failures = failed = [0, 0, 0]
+        state.since_us = [time_us, time_us, time_us]
+    hits, well = float(failures), float(n - failures)
+    if state.spread > 1.0:
+        trust = 1.0 / (1.0 + SPREAD_WEIGHT * (state.spread - 1.0))
+        hits, well = hits * trust, well * trust
+    # Of each size: hits log(q / p) + well log((1 - q) / (1 - p)).
+    usually = hits * math.log(rate) + well * math.log(1.0 - rate)
     best, top = 0.0, -1
-    well = n - failures
-    good_rate = 1.0 - rate
-    log = math.log
-    for size, odds in enumerate(ODDS):
-        score = scores[size]
+    for size, score in enumerate(scores):
         if score <= 0.0:
-            if not failures:
+            if failures <= n * rate:  # Below what is usual no size gains.
                 continue
-            outcomes[size], failed[size], state.since_us[size] = 0, 0, time_us
-            levels[size] = odds * rate / (1.0 + (odds - 1.0) * rate)
-            score = 0.0
-        level = levels[size]
-        if failures:
-            score += trust * failures * log(level / rate)
-        if well:
-            score += trust * well * log((1.0 - level) / good_rate)
-        scores[size] = score = min(score, SCORE_LIMIT)
+            _begin(state, size, rate, time_us)
+            score = 0.0  # noqa: PLW2901 -- the sum starts anew
+        total = score + hits * state.hit_logs[size] + well * state.miss_logs[size] - usually
+        if total > SCORE_LIMIT:  # noqa: PLR1730 -- faster than min
+            total = SCORE_LIMIT
+        scores[size] = total
         outcomes[size] += n
         failed[size] += failures
-        if score > best:
-            best, top = score, size
+        if total > best:
+            best, top = total, size
     if top < 0:
-        state.scores, state.levels, state.outcomes, state.failures, state.since_us = [], [], [], [], []
+        state.scores, state.outcomes, state.failures, state.since_us = [], [], [], []
+        state.hit_logs, state.miss_logs = [], []
         state.active, state.ending = False, 0.0
     if best < _LEAST_CLEAR and not state.active and not always:
         return None
     threshold = _threshold(state, config)
     enough = top >= 0 and best >= threshold and failed[top] >= config.least_failures
     if state.active and top >= 0:
-        _look_for_the_end(state, n, failures, rate, trust, top, threshold)
+        _look_for_the_end(state, hits, well, rate, top, threshold)
         best = min(best, max(state.scores, default=0.0))
         enough = enough and state.active
     elif enough:
@@ -305,19 +311,24 @@ def _sum_up(
     return _verdict(state, best, threshold, rate, max(top, 0), enough and failures > 0)
 
 
-def _look_for_the_end(
-    state: BurstState, n: int, failures: int, rate: float, trust: float, top: int, threshold: float
-) -> None:
+def _begin(state: BurstState, size: int, rate: float, time_us: int) -> None:
+    """Start a size's sum: from here on it looks for `ODDS` times the odds of now."""
+    scale = 1.0 + (ODDS[size] - 1.0) * rate
+    state.hit_logs[size], state.miss_logs[size] = math.log(ODDS[size] * rate / scale), math.log((1.0 - rate) / scale)
+    state.outcomes[size], state.failures[size], state.since_us[size] = 0, 0, time_us
+
+
+def _look_for_the_end(state: BurstState, hits: float, well: float, rate: float, top: int, threshold: float) -> None:
     """Weigh whether the burst is over. When it is, half of its evidence stays, so that the next failure counts."""
     burst = (state.failures[top] + 0.5) / (state.outcomes[top] + 1.0)
     accepted = burst * (1.0 - rate) < END_SHARE * rate * (1.0 - burst)
     if burst > rate:
-        back = (n - failures) * math.log((1.0 - rate) / (1.0 - burst)) - failures * math.log(burst / rate)
-        state.ending = max(0.0, state.ending + trust * back)
+        back = well * math.log((1.0 - rate) / (1.0 - burst)) - hits * math.log(burst / rate)
+        state.ending = max(0.0, state.ending + back)
     if accepted:
         total = state.good + state.bad
         state.good, state.bad = total * (1.0 - burst), total * burst
-        state.active, state.ending, state.scores = False, 0.0, [0.0] * len(ODDS)
+        state.active, state.ending, state.scores = False, 0.0, [0.0, 0.0, 0.0]
     elif state.ending >= _LOG_END:
         state.active, state.ending = False, 0.0
         state.scores = [min(score, CLEAR_SHARE * threshold) for score in state.scores]
