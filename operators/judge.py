@@ -11,9 +11,11 @@ from functools import cache
 import msgspec
 
 from operators.contributors import shares
-from operators.detect import burst, threshold
+from operators.detect import burst, prior, threshold
 from operators.detect.burst import BurstConfig, BurstState
+from operators.detect.prior import GROWN, GroupState, PriorConfig, YoungState
 from operators.detect.rules import Rules, SequenceRule
+from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, Rule, ThresholdState, rule_for
 from operators.encode import SPARSE_KINDS, Named
 from operators.episodes import Contributor
@@ -23,7 +25,7 @@ from operators.output import Output
 from operators.patterns import Life
 from operators.state import PartitionState, Slot
 from operators.telling import Teller
-from operators.tracks import Track, tracks_of
+from operators.tracks import Track, group_of, tracks_of
 from operators.types import Event
 from operators.watch import Watch
 from operators.windows import Stats
@@ -32,6 +34,11 @@ MINUTE_US = 60_000_000
 UNRULED_KINDS = frozenset({"metric", "code"})
 """Their measures are named by producers: `cpu_usage` may be a ratio there, so the rules, in percent, don't apply."""
 BURST = BurstConfig()
+PRIOR = PriorConfig()
+MOST_GROUPS = 5_000
+"""Groups of series of a partition."""
+GROW_EVERY = 2048
+"""Values after which a series teaches its group anew."""
 USUAL_AFTER = 10
 """Values of a step after which their median says what is usual."""
 
@@ -183,6 +190,28 @@ class Judge:
     def _value(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
         for track in self._tracks(slot.kind, slot.measure):
             self._judge(track, slot, time_us, value, out)
+
+        spike = slot.spike
+        if spike is not None and (spike.seen <= GROWN or spike.seen % GROW_EVERY == 0):
+            self._young(slot, spike, time_us, value, out)
+
+    def _young(self, slot: Slot, spike: SpikeState, time_us: int, value: float, out: Output) -> None:
+        """Judge a series that is young by its group; what has grown up teaches the group."""
+        key = group_of(slot.kind, slot.entity, slot.measure)
+        group = self.state.groups.get(key)
+        if spike.seen >= GROWN:
+            slot.young = None
+            if group is None:
+                if len(self.state.groups) >= MOST_GROUPS:
+                    return
+                group = self.state.groups[key] = GroupState()
+            prior.grow(group, series_id(slot.entity, slot.measure), spike.ring)
+        elif group is not None:
+            if slot.young is None:
+                slot.young = YoungState()
+            verdict = prior.judge_young(group, slot.young, time_us, value, PRIOR)
+            if verdict is not None or "prior" in slot.episodes:
+                self.teller.judged(slot, "prior", verdict, value, time_us, out)
 
     def _judge(self, track: Track, slot: Slot, time_us: int, value: float, out: Output) -> None:
         state = getattr(slot, track.field)

@@ -115,6 +115,17 @@ def _sequence(episode: Episode, _: Subject) -> str:
     ).removesuffix(".")
 
 
+def _prior_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    return _series(subject), f" is new and unlike its like: {number(episode.peak_value)} (theirs {_usual(episode)})"
+
+
+def _prior(episode: Episode, subject: Subject) -> str:
+    return (
+        f"{_series(subject)} is new: {number(episode.peak_value)}, where series like it have {_usual(episode)}:"
+        f" {number(episode.peak_score)} deviations off, {number(episode.threshold)} are needed to speak"
+    )
+
+
 Sentences = tuple[Callable[[Episode, Subject], tuple[str, str]], Callable[[Episode, Subject], str]]
 
 SENTENCES: Mapping[str, Sentences] = {
@@ -122,6 +133,7 @@ SENTENCES: Mapping[str, Sentences] = {
     "threshold": (_threshold_name, _threshold),
     "burst": (_burst_name, _burst),
     "overdue": (_overdue_name, _overdue),
+    "prior": (_prior_name, _prior),
     "sequence": (_sequence_name, _sequence),
 }
 """By detector: how the name is made, and how the explanation."""

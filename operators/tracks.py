@@ -32,3 +32,14 @@ def tracks_of(kind: str, measure: str, sensitivity: float) -> tuple[Track, ...]:
     if measure == "failed" or kind not in KINDS:
         return ()
     return (Track("spike", "spike", spike.SpikeState, spike.judge, spike.SpikeConfig.of(sensitivity, measure)),)
+
+
+def group_of(kind: str, entity: str, measure: str) -> str:
+    """What a series is compared with while it is young: the same measure of things of the same kind, and of one whole
+    where they are parts of it (steps of a pipeline, files of a code base).
+
+    >>> group_of("step", "shop/main/test", "duration_s"), group_of("resource", "web-1", "cpu_usage")
+    ('step:duration_s:shop/main', 'resource:cpu_usage:')
+    """
+    whole = {"step": entity.rpartition("/")[0], "code": entity.partition(":")[0]}.get(kind, "")
+    return f"{kind}:{measure}:{whole}"

@@ -177,3 +177,23 @@ def test_the_steps_of_a_failed_run_contribute() -> None:
     named = [(one["name"], one["share"]) for one in row["pattern_data"]["contributors"]]
     assert named == [("shop/lint", 0.5), ("shop/test", 0.5)]
     assert row["pattern_data"]["window"]["from"] < row["pattern_data"]["window"]["to"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_new_host_is_judged_by_the_others(restart: bool) -> None:
+    def load(host: str, value: float, at: int) -> bytes:
+        return metric(value, at * 10, f"{host}-{at}", name="load", system=host)
+
+    runner = Runner()
+    hosts = [f"web-{number}" for number in range(12)]
+    runner.feed([load(host, 40 + (at * 7 + len(host)) % 5, at) for at in range(40) for host in hosts])
+    if restart:
+        runner.restart()
+    runner.feed([load(host, value, at) for at in range(41, 50) for host, value in (("like", 42), ("unlike", 900))])
+    found = {(row["pattern_type"], row["entity"]) for row in runner.database.table(t.DETECTED_PATTERNS)}
+    assert found == {("prior", "unlike")}
+    slots = {slot.entity: slot for slot in runner.partition.state.slots.values()}
+    assert slots["unlike"].young is not None
+    assert slots["web-1"].young is None
+    runner.feed([load(host, value, at) for at in range(50, 90) for host, value in (("like", 42), ("unlike", 900))])
+    assert slots["unlike"].young is None or runner.partition.state.slots is not slots, "it has grown up"
