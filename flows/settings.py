@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from flows.settings_incidents import IncidentSettings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -46,7 +47,7 @@ class SettingsError(click.ClickException):
     exit_code = 2
 
 
-class Settings(BaseSettings):
+class Settings(IncidentSettings):
     """What a Hindsight process is told from outside; immutable once read.
 
     Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.

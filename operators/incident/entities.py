@@ -5,8 +5,11 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 PLACES = frozenset(
-    "host hostname node instance server service app application system pipeline repo repository project codebase".split()
-)
+    {
+        "app", "application", "codebase", "host", "hostname", "instance", "node", "pipeline", "project", "repo",
+        "repository", "server", "service", "system",
+    }
+)  # fmt: skip
 """Names of tags whose value is another entity's name."""
 
 _TAGS = re.compile(r"([^=,{}]+)=([^,{}]*)")

@@ -1,7 +1,7 @@
 """How patterns change: weaker, elsewhere, apart. Rows of `pattern_evolution` besides those of the partitions.
 
-A partition tells of opening, strengthening and the end (`operators.pattern_rows`); what needs a memory of what was told,
-or of the other patterns of an incident, is found here.
+A partition tells of opening, strengthening and the end (`operators.pattern_rows`); what needs a memory of what was
+told, or of the other patterns of an incident, is found here.
 """
 
 import uuid
@@ -13,7 +13,7 @@ import msgspec
 from operators.incident.seen import Seen
 
 WEAKER = 1.5
-"""A score that has fallen below 1/1.5 of the one last told is a weakening, as one of 1.5 times it is a strengthening."""
+"""A score below 1/1.5 of the one last told is a weakening, as one of 1.5 times it is a strengthening."""
 NAMED = 10
 """Series that a state names."""
 

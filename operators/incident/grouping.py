@@ -77,9 +77,7 @@ class Grouper:
         """No incident is due before this."""
         self._out = Outcome()
 
-    def advance(
-        self, changes: Iterable[Seen], gone: Collection[uuid.UUID] = (), now_us: int | None = None
-    ) -> Outcome:
+    def advance(self, changes: Iterable[Seen], gone: Collection[uuid.UUID] = (), now_us: int | None = None) -> Outcome:
         """Take in patterns as they now stand, in any order, and those that were taken back.
 
         Without `now_us`, the clock is each pattern's opening in turn: a history.
@@ -165,7 +163,7 @@ class Grouper:
         incident = self._merge([own, *self._neighbours(seen)])
         if seen.severity != "info":
             incident = self._burst(seen, incident)
-        self._quieten(incident, clock)
+        self._quieten(incident)
         before = [one for one in self.seen_of(incident) if one.order < seen.order]
         self._out.joined.append(Joined(seen, incident.incident_id, tuple(reversed(before))))
         self._out.evolution += [
@@ -185,9 +183,9 @@ class Grouper:
         incident.started_us = min(incident.started_us, seen.opened_us)
         if not before.is_active and (seen.is_active or seen.end_us > before.end_us):
             incident = self._merge([incident, *self._neighbours(seen)])
-        self._quieten(incident, clock)
+        self._quieten(incident)
 
-    def _quieten(self, incident: Incident, clock: int) -> None:
+    def _quieten(self, incident: Incident) -> None:
         """Note whether an incident goes on; one that had ended is open again if a pattern of it is new or came back."""
         mine = [self.state.members[one] for one in incident.members]
         going = any(one.seen.is_active for one in mine)
@@ -208,7 +206,7 @@ class Grouper:
         self._drop(member)
         incident.members.remove(identifier)
         if incident.members:
-            self._quieten(incident, member.arrived_us)
+            self._quieten(incident)
             return
         incident.status, incident.quiet_us = "retracted", None
         incident.ended_us = max(incident.started_us, member.seen.end_us)
@@ -267,7 +265,8 @@ class Grouper:
             wide = [one for one in self._incidents(around) if seen.input in one.wide]
             inside = [one for one in around if start <= one.opened_us <= end]
             incident = self._merge([incident, *wide, *self._incidents(inside)])
-            incident.wide = sorted({*incident.wide, seen.input})
+            if seen.input not in incident.wide:
+                incident.wide, incident.looked_us = sorted({*incident.wide, seen.input}), None
             reached = [one.opened_us for one in around]
             if min(reached) >= start and max(reached) <= end:
                 return incident

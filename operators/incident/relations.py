@@ -1,8 +1,9 @@
-"""How the patterns of an incident relate: which precedes which, which correlate, and, with evidence, which causes which.
+"""How the patterns of an incident relate: which precedes which, which correlate, and which causes which.
 
 "Precedes" is no more than an order. "Causes" is said only where the same two series opened in the same order, with
-about the same lag, in several incidents before, seldom the other way round, and a link between them (a correlation with
-a lag, a dependency) says so on its own. That is still no proof: a common cause that hits one of them sooner looks alike.
+about the same lag, in several incidents before, seldom the other way round, and a link between them (a correlation
+with a lag, a dependency) says so on its own. That is still no proof: a common cause that hits one of them sooner looks
+alike.
 """
 
 import statistics
@@ -69,9 +70,7 @@ def parents(seen: Seen, before: Sequence[Seen]) -> list[Seen]:
     return found if len(found) <= MOST_PARENTS else [*found[: MOST_PARENTS - 1], found[-1]]
 
 
-def relations(
-    seen: Seen, before: Sequence[Seen], links: Links, earlier: Mapping[Pair, Earlier]
-) -> list[Relationship]:
+def relations(seen: Seen, before: Sequence[Seen], links: Links, earlier: Mapping[Pair, Earlier]) -> list[Relationship]:
     """How a pattern that is new in an incident relates to those before it."""
     rows: list[Relationship] = []
     for parent in parents(seen, before):
@@ -102,7 +101,7 @@ def order_strength(known: Earlier) -> float:
     (0.6666666666666666, 0.8333333333333334, 0.5)
     """
     hits = len(known.lags_us) + 1
-    return (hits + 1) / (hits + known.reverse + 2) if known.reverse or known.lags_us else 2 / 3
+    return (hits + 1) / (hits + known.reverse + 2)
 
 
 def repeats(known: Earlier, lag_us: int) -> bool:

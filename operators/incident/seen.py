@@ -70,8 +70,8 @@ class GroupingConfig(msgspec.Struct, frozen=True):
     """When patterns are one incident, and when that is told. Times in µs.
 
     `window_us`: a pattern that opens at most this long after the activity of a related one belongs to it; of a sparse
-    series its cadence, if that is longer, up to `sparse_us`. A pattern is active from its opening to its end, but for at
-    most `reach_us`: a disk that stays full for a month does not swallow a month of incidents.
+    series its cadence, if that is longer, up to `sparse_us`. A pattern is active from its opening to its end, but for
+    at most `reach_us`: a disk that stays full for a month does not swallow a month of incidents.
     `burst_patterns` patterns of unrelated entities of one input within `burst_us` are one wide incident.
     `grace_us`: for how long all patterns must have ended before the incident has. An incident that begins within
     `burst_us` of another of the same input is told `hold_us` later: it may turn out to be a part of a burst.

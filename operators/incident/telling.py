@@ -102,7 +102,7 @@ def inhibited_by_people(patterns: Sequence[Seen]) -> str | None:
 def notice(
     incident: Incident, patterns: Sequence[Seen], config: GroupingConfig, inhibited: str | None = None
 ) -> Notice:
-    """The incident as it stands. `patterns`: those that are remembered, in order; none for a merged or retracted one."""
+    """The incident as it stands. `patterns`: those remembered, in order; none for one merged or retracted."""
     strongest = sorted(patterns, key=lambda one: (-SEVERITIES.index(one.severity), -weight(one), one.order))
     wide = bool(incident.wide)
     lead = strongest[0] if strongest else None

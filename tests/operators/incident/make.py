@@ -13,9 +13,7 @@ T0 = 1_767_571_200_000_000
 """2026-01-05 00:00 UTC."""
 
 
-def seen(
-    entity: str = "web", at: float = 0.0, last: float | None = None, number: int = 0, **changes: Any
-) -> Seen:
+def seen(entity: str = "web", at: float = 0.0, last: float | None = None, number: int = 0, **changes: Any) -> Seen:
     """A pattern that opened `at` minutes after T0, and ended `last` minutes later (None: it goes on)."""
     opened = T0 + round(at * MINUTE_US)
     end = None if last is None else opened + round(last * MINUTE_US)
