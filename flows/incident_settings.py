@@ -13,7 +13,7 @@ from operators.incident.changes import INHIBITORS, holidays, quiet_windows
 
 
 class IncidentSettings(BaseSettings):
-    """What a process is told about incidents; a base of :class:`flows.settings.Settings`."""
+    """What a process is told about incidents; a part of :class:`flows.settings.Settings`."""
 
     incident_grouping_enabled: bool = Field(
         True, description="Group patterns into incidents, of which people are told; of several processes one does it."
