@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -31,6 +31,7 @@ LONGEST_WAIT = 10.0
 """Seconds between attempts while the database is away."""
 
 OnNotices = Callable[[Sequence[Notice]], object]
+OnStep = Callable[[Mapping[str, int] | None, float], object]
 
 
 class Swept(NamedTuple):
@@ -107,7 +108,8 @@ class Correlator:
     """The correlator in a thread, for the length of a block. A failure is logged, and tried again.
 
     `on_notices` is called from the thread, with what is new in the order of time; when it raises, it is called with the
-    same notices again. `on_step(step)` is told of each step, None when this process does not lead.
+    same notices again. `on_step(open, lag)` is told of each step: open incidents by severity, and how many seconds the
+    oldest change had waited; None when this process does not lead.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Correlator:
         url: str,
         config: CorrelatorConfig,
         on_notices: OnNotices = lambda _: None,
-        on_step: Callable[[Step | None], object] = lambda _: None,
+        on_step: OnStep = lambda _open, _lag: None,
     ) -> None:
         self._url = url
         self._config = config
@@ -145,7 +147,7 @@ class Correlator:
                     self._follow(connection)
             except (psycopg.Error, StateError, sink.Replaced) as problem:
                 log.warning("correlator: %s", _line(problem))
-                self._on_step(None)
+                self._on_step(None, 0.0)
                 self._ended.wait(wait)
                 wait = min(wait * 2, LONGEST_WAIT)
             except Exception:
@@ -158,7 +160,7 @@ class Correlator:
     def _follow(self, connection: Connection[Any]) -> None:
         """Wait to be the one that groups, then group until the end or a failure."""
         while not leads(connection):
-            self._on_step(None)
+            self._on_step(None, 0.0)
             if self._ended.wait(self._config.interval_s):
                 return
         log.info("this process groups patterns into incidents")
@@ -171,7 +173,7 @@ class Correlator:
             step = desk.step(connection)
             self._unsent |= {told.incident_id: (told, revision) for told, revision in step.notices}
             self._deliver(connection)
-            self._on_step(step)
+            self._on_step(step.open, step.lag_s)
             if not step.more:
                 pause = max(0.0, self._config.interval_s - (time.monotonic() - begun))
                 for _ in connection.notifies(timeout=pause, stop_after=1):

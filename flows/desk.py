@@ -41,10 +41,10 @@ class CorrelatorConfig(msgspec.Struct, frozen=True):
     inhibited_by: tuple[str, ...] = ()
 
 
-def config_of(settings: Settings) -> CorrelatorConfig:
+def config_of(settings: Settings, enabled: bool = True) -> CorrelatorConfig:
     """What the settings say."""
     return CorrelatorConfig(
-        enabled=settings.incident_grouping_enabled,
+        enabled=enabled and settings.incident_grouping_enabled,
         grouping=GroupingConfig(
             window_us=int(settings.incident_window_seconds * 1e6),
             grace_us=int(settings.incident_grace_seconds * 1e6),
@@ -64,7 +64,7 @@ class Step(NamedTuple):
     notices: list[tuple[Notice, int]]
     more: bool
     lag_s: float
-    """How far the patterns it has dealt with are behind the clock when it began; 0 for none."""
+    """How long the oldest change that it dealt with had waited, in seconds; 0 for none."""
     open: dict[str, int]
     """Open incidents by severity."""
 
@@ -127,10 +127,7 @@ class Desk:
             self._write(connection, grouper, outcome, noted.gone)
             sink.done(connection, noted.notes)
             self._version = sink.write_state(connection, NAME, state.encode(grouper.state), self._version)
-        lag = max(((now - one.last_observed_us) / 1e6 for one in patterns), default=0.0)
-        return Step(
-            len(patterns), set(outcome.touched), told, noted.more, max(0.0, lag), self._open_by_severity(grouper)
-        )
+        return Step(len(patterns), set(outcome.touched), told, noted.more, noted.age_s, self._open_by_severity(grouper))
 
     def _loaded(self, connection: Connection[Any]) -> Grouper:
         version = sink.state_version(connection, NAME)

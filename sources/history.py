@@ -28,7 +28,8 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 _CHANGED = f"""
 SELECT
-    n.ids, n.pattern_id, p.pattern_name, p.pattern_type, p.pattern_category, p.confidence_score, p.significance_score,
+    n.ids, n.age, n.pattern_id, p.pattern_name, p.pattern_type, p.pattern_category, p.confidence_score,
+    p.significance_score,
     p.is_active, p.entity, p.measure, p.severity, p.direction, p.explanation,
     {_US.format("p.opened_at")} AS opened_us, {_US.format("p.last_observed_at")} AS last_us,
     {_US.format("p.resolved_at")} AS resolved_us,
@@ -37,7 +38,10 @@ SELECT
     p.pattern_data #>> '{{evidence,kind}}' AS kind, p.pattern_data #>> '{{evidence,input}}' AS input,
     p.pattern_data #> '{{evidence,reopened}}' AS reopened, p.pattern_data #> '{{evidence,recent}}' AS recent,
     v.verdict, v.actor, m.incident_id
-FROM (SELECT pattern_id, array_agg(id) AS ids FROM pattern_changes GROUP BY pattern_id) AS n
+FROM (
+    SELECT pattern_id, array_agg(id) AS ids, extract(epoch FROM clock_timestamp() - min(noted_at))::float8 AS age
+    FROM pattern_changes GROUP BY pattern_id
+) AS n
 LEFT JOIN detected_patterns AS p ON p.id = n.pattern_id
 LEFT JOIN incident_patterns AS m ON m.pattern_id = n.pattern_id
 LEFT JOIN LATERAL (
@@ -109,6 +113,8 @@ class Changed(NamedTuple):
     """Those of `seen` that are part of an incident already."""
     more: bool
     """Whether there may be further ones."""
+    age_s: float
+    """How long ago the oldest of these changes was noted, in seconds."""
 
 
 def changed(connection: Connection[Any], most: int) -> Changed:
@@ -118,6 +124,7 @@ def changed(connection: Connection[Any], most: int) -> Changed:
     gone: list[uuid.UUID] = []
     grouped: set[uuid.UUID] = set()
     rows = connection.cursor(row_factory=dict_row).execute(_CHANGED.encode(), {"most": most}).fetchall()
+    age = max((row["age"] for row in rows), default=0.0)
     for row in rows:
         notes += row["ids"]
         if row["entity"] is None:
@@ -126,7 +133,7 @@ def changed(connection: Connection[Any], most: int) -> Changed:
         patterns.append(_seen(row))
         if row["incident_id"] is not None:
             grouped.add(row["pattern_id"])
-    return Changed(notes, patterns, gone, frozenset(grouped), len(rows) == most)
+    return Changed(notes, patterns, gone, frozenset(grouped), len(rows) == most, age)
 
 
 def _seen(row: Mapping[str, Any]) -> Seen:

@@ -79,12 +79,14 @@ COMMENT ON COLUMN incident_patterns.joined_at IS 'Event time at which it opened.
 
 CREATE TABLE pattern_changes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    pattern_id uuid NOT NULL
+    pattern_id uuid NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX idx_pattern_changes_pattern ON pattern_changes (pattern_id);
 COMMENT ON TABLE pattern_changes IS 'Patterns that changed, or were judged by a person, since the correlator last looked.';
 COMMENT ON COLUMN pattern_changes.id IS 'A number of its own for each change.';
 COMMENT ON COLUMN pattern_changes.pattern_id IS 'The pattern, as in detected_patterns.id; it may be gone.';
+COMMENT ON COLUMN pattern_changes.noted_at IS 'When it was noted (wall clock).';
 
 CREATE TABLE correlator_state (
     name text PRIMARY KEY,
