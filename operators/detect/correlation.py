@@ -317,8 +317,8 @@ def _onsets_again(
         held.said, held.strength, held.p_value = True, pair.strength, pair.p_value
         return _link(state, held, pair.strength, pair.p_value, pair.n, "new", {"channel": "onsets"}), True
     share, misses, n = onsets.kept(rings, held.leader, held.follower, held.lag)
-    strength = round(share * held.sign, 6)
-    chance = (1.0 - min(abs(held.strength), 0.95)) ** misses
+    strength = share * held.sign
+    chance = (1.0 - share) ** misses
     if chance < onsets.GONE_AT:
         evidence: dict[str, int | float | str] = {"channel": "onsets", "unfollowed": misses, "why": "decoupled"}
         return _link(state, held, strength, chance, n, "gone", evidence), False

@@ -126,12 +126,15 @@ def later(rings: Rings, leader: str, follower: str, lag: int, sign: int, after: 
 
 
 def kept(rings: Rings, leader: str, follower: str, lag: int) -> tuple[float, int, int]:
-    """Share of the leader's onsets that were followed, how many of the last in a row were not, and the count."""
+    """How often the leader's onsets are followed, how many of the last in a row were not, and how many there are.
+
+    The share is Laplace's, (hits + 1) / (onsets + 2), of those before the last ones that were not followed.
+    """
     newest = rings.slot or 0
     done = [event for event in rings.members[leader].events if newest - event // 2 > lag + WIDE]
     followed = [_followed(rings, event, follower, lag) is not None for event in done]
     misses = next((index for index, hit in enumerate(reversed(followed)) if hit), len(followed))
-    return sum(followed) / max(len(followed), 1), misses, len(followed)
+    return (sum(followed) + 1) / (len(followed) - misses + 2), misses, len(followed)
 
 
 def _within(counts: Counter[int], back: Counter[int], lag: int) -> int:
