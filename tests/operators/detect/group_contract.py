@@ -16,7 +16,7 @@ Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 @dataclass(frozen=True)
 class GroupTrack:
-    """A detector as the check sees it: `advance(state, time_us, values)` answers anything; `sound` complains of an answer.
+    """A detector as the check sees it: `advance(state, time_us, values)` answers anything; `sound` checks an answer.
 
     `size_limit` is bytes of state a series. `steps` is how long the inputs are.
     """
@@ -102,7 +102,7 @@ def group_inputs(steps: int) -> dict[str, Rows]:
         "fast": [(time // 6, values) for time, values in steady],
         "same time": [(0, values) for _, values in steady],
         "backwards": [(-time, values) for time, values in steady],
-        "far ahead and back": [(time + (10**15 if i == half else 0), values) for i, (time, values) in enumerate(steady)],
+        "far ahead and back": [(time + 10**15 * (i == half), values) for i, (time, values) in enumerate(steady)],
         "many series": [
             (time, {f"s{number:02d}": rnd.gauss(0, 1) for number in range(45)}) for time, _ in steady[: steps // 4]
         ],

@@ -1,4 +1,6 @@
+import math
 import random
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -161,7 +163,7 @@ def test_the_table_is_in_order_across_the_ring_and_its_gaps():
     assert whole.shape == (2, rings.RING)
     first = 701 - rings.RING + 1
     expected = [float(s) if s < 600 or s >= 700 else None for s in range(first, 702)]
-    assert [None if v != v else v for v in whole[0].tolist()] == expected
+    assert [None if math.isnan(v) else v for v in whole[0].tolist()] == expected
     assert [v == -1.0 for v in whole[1].tolist()] == [
         e is not None and s % 2 == 1 for s, e in enumerate(expected, first)
     ]
@@ -176,7 +178,7 @@ def test_onsets_keep_their_bounds():
     events = state.rings.members["a"].events
     assert len(events) == onsets.ONSETS
     slots = [event // 2 for event in events]
-    assert all(later - before > onsets.REFRACTORY for before, later in zip(slots, slots[1:], strict=False))
+    assert all(later - before > onsets.REFRACTORY for before, later in pairwise(slots))
     assert all(slot % 25 == 0 for slot in slots)
 
 
@@ -192,4 +194,4 @@ def test_a_snapshot_of_a_run_goes_on_as_if_nothing_had_happened():
             said += [(i, link) for link in advance(now, i * MINUTE, row, CONFIG)]
         assert said == whole
         assert msgspec.msgpack.encode(now) == msgspec.msgpack.encode(state)
-    assert correlation.HELD >= len(state.held)
+    assert len(state.held) <= correlation.HELD
