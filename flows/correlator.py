@@ -81,6 +81,9 @@ def correlate(
         with connect(url) as connection:
             if not leads(connection):
                 return Swept(False, 0, 0, 0)
+            # What they find are patterns too, to be grouped with those around them.
+            while not stop() and desk.related.step(connection, in_history=True):
+                pass
             while not stop():
                 step = desk.step(connection, history=True)
                 patterns += step.patterns

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import Connection
 
+from flows.related import Related, RelatedConfig
 from flows.settings import Settings
 from operators.incident import changes, history, relations, state, telling
 from operators.incident.entities import Links, Tie
@@ -16,6 +17,7 @@ from operators.incident.relations import Earlier, Pair, Relationship
 from operators.incident.seen import HOUR_US, GroupingConfig, Seen
 from operators.incident.state import Incident
 from operators.notices import Notice
+from operators.patterns import Life
 from sinks import incidents as sink
 from sources import history as source
 
@@ -39,6 +41,7 @@ class CorrelatorConfig(msgspec.Struct, frozen=True):
     look_back_us: int = changes.LOOK_BACK_US
     calendar: changes.Calendar = changes.Calendar()
     inhibited_by: tuple[str, ...] = ()
+    related: RelatedConfig = RelatedConfig()
 
 
 def config_of(settings: Settings, enabled: bool = True) -> CorrelatorConfig:
@@ -53,6 +56,10 @@ def config_of(settings: Settings, enabled: bool = True) -> CorrelatorConfig:
         look_back_us=int(settings.incident_change_minutes * 60e6),
         calendar=changes.Calendar(changes.quiet_windows(settings.quiet_hours), changes.holidays(settings.holidays)),
         inhibited_by=settings.incident_inhibited_by,
+        related=RelatedConfig(
+            enabled=settings.incident_related_series and settings.real_time_detection_enabled,
+            life=Life(open_confidence=settings.pattern_confidence_threshold),
+        ),
     )
 
 
@@ -80,6 +87,7 @@ class Desk:
     def __init__(self, config: CorrelatorConfig, clock: Callable[[], int] = wall_us) -> None:
         self.config = config
         self._clock = clock
+        self.related = Related(config.related, clock)
         self._grouper: Grouper | None = None
         self._version = 0
         self._ties: list[tuple[str, str, Tie]] = []
@@ -90,9 +98,11 @@ class Desk:
 
         Raises psycopg's errors, `StateError`, and `sinks.incidents.Replaced`; nothing of the step is then done.
         """
+        minutes_left = not history and self.related.step(connection)
         try:
             with connection.transaction():
-                return self._step(connection, history)
+                step = self._step(connection, history)
+                return step._replace(more=step.more or minutes_left)
         except BaseException:
             self._grouper = None  # it may be ahead of what is committed
             raise
@@ -142,7 +152,7 @@ class Desk:
         if time.monotonic() - self._ties_at >= TIES_EVERY_S:
             self._ties = source.dependencies(connection)
             self._ties_at = time.monotonic()
-        return Links(self._ties)
+        return Links([*self._ties, *self.related.ties()])
 
     def _tell(
         self, connection: Connection[Any], grouper: Grouper, outcome: Outcome, clock: int, now: int

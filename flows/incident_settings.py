@@ -34,6 +34,11 @@ class IncidentSettings(BaseSettings):
         le=1000,
         description="Patterns of so many unrelated entities of one input within two minutes are one incident.",
     )
+    incident_related_series: bool = Field(
+        True,
+        description="Look at series that hang together as a whole, by the minute: which follows which, and what is "
+        "unusual about all of them together.",
+    )
     incident_change_minutes: float = Field(
         60.0,
         ge=0,

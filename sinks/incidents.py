@@ -20,6 +20,9 @@ from operators.incident.relations import Relationship
 from operators.incident.seen import Seen
 from operators.incident.state import Incident
 from operators.notices import Notice
+from operators.tables import BY_NAME, Table
+from sinks import sql as statements
+from sinks.pieces import copy_rows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -230,6 +233,25 @@ def write_state(connection: Connection[Any], name: str, state: bytes, version: i
     if row is None or row[0] != version + 1:
         raise Replaced("the correlator's state was written by another process")
     return int(row[0])
+
+
+def write_rows(connection: Connection[Any], rows: Iterable[tuple[Table, bytes, bytes]]) -> None:
+    """Encoded rows as the stream's sink writes them, the last of each key; missing partitions are made."""
+    by_table: dict[str, dict[bytes, bytes]] = {}
+    for table, key, row in rows:
+        held = by_table.setdefault(table.name, {})
+        held[key] = table.update(held.get(key, row), row)
+    with connection.cursor() as cursor:
+        for name, pairs in by_table.items():
+            table = BY_NAME[name]
+            cursor.execute(statements.create_stage(table))
+            copy_rows(cursor, table, statements.stage_name(table), pairs.values())
+            if table.time:
+                cursor.execute(statements.ensure_staged_partitions(table))
+            for statement in statements.merge(table):
+                cursor.execute(statement)
+            # The staging table would be emptied by the commit only, and there may be more rows before.
+            cursor.execute(f"DELETE FROM {statements.stage_name(table)}".encode())
 
 
 def unsent(connection: Connection[Any]) -> list[tuple[Notice, int, int]]:

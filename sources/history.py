@@ -103,6 +103,16 @@ ORDER BY 1, 2 LIMIT %(most)s
 """
 
 
+_SERIES = "SELECT DISTINCT entity, measure, kind FROM series WHERE kind = ANY(%s) ORDER BY 1, 2, 3 LIMIT %s"
+
+_MINUTES = f"""
+SELECT {_US.format('"time"')}, entity, measure, avg FROM series_1m
+WHERE entity = ANY(%(entities)s) AND measure = ANY(%(measures)s) AND "time" >= %(from)s AND "time" < %(to)s
+"""
+
+_EXTENT = f"""SELECT {_US.format('min("time")')}, {_US.format('max("time")')} FROM rollups_1m"""
+
+
 class Changed(NamedTuple):
     """What changed: the patterns as they stand, those that are gone, and which notes of changes are dealt with."""
 
@@ -222,6 +232,32 @@ def earlier(connection: Connection[Any], pairs: Collection[Pair]) -> dict[Pair, 
     return {
         one: Earlier(tuple(lags.get(one, ())), len(lags.get((one[2], one[3], one[0], one[1]), ()))) for one in pairs
     }
+
+
+def series(connection: Connection[Any], kinds: Sequence[str], most: int) -> list[tuple[str, str, str]]:
+    """The series of some kinds: entity, measure, kind; the first so many."""
+    return list(connection.execute(_SERIES.encode(), [list(kinds), most]).fetchall())
+
+
+def extent(connection: Connection[Any]) -> tuple[int, int] | None:
+    """The first and the last minute that any series has values of, in µs; None for none."""
+    row = connection.execute(_EXTENT.encode()).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def minutes(
+    connection: Connection[Any], wanted: Collection[tuple[str, str]], from_us: int, to_us: int
+) -> dict[int, dict[tuple[str, str], float]]:
+    """The means of series by minute, of those that have any: minute (µs) → (entity, measure) → mean."""
+    values = {
+        "entities": sorted({entity for entity, _ in wanted}), "measures": sorted({measure for _, measure in wanted}),
+        "from": _moment(from_us), "to": _moment(to_us),
+    }  # fmt: skip
+    found: dict[int, dict[tuple[str, str], float]] = {}
+    for at, entity, measure, mean in connection.execute(_MINUTES.encode(), values).fetchall():
+        if (entity, measure) in wanted:
+            found.setdefault(at, {})[entity, measure] = mean
+    return found
 
 
 def dependencies(connection: Connection[Any]) -> list[tuple[str, str, Tie]]:
