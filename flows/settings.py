@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from flows import incident_settings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -46,15 +47,8 @@ class SettingsError(click.ClickException):
     exit_code = 2
 
 
-class Settings(BaseSettings):
-    """What a Hindsight process is told from outside; immutable once read.
-
-    Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.
-
-    >>> settings = load(env_file=None, batch_size=100)
-    >>> settings.batch_size, settings.subset, settings.input_topics[0]
-    (100, (0, 1), 'hindsight.events.metric.v1')
-    """
+class CoreSettings(BaseSettings):
+    """The settings of the flow, the database and Kafka; :class:`Settings` is all of them."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
@@ -296,6 +290,17 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return list(self.public().items())
+
+
+class Settings(incident_settings.IncidentSettings, CoreSettings):  # in this order, the core's fields come first
+    """What a Hindsight process is told from outside; immutable once read.
+
+    Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.
+
+    >>> settings = load(env_file=None, batch_size=100)
+    >>> settings.batch_size, settings.subset, settings.input_topics[0]
+    (100, (0, 1), 'hindsight.events.metric.v1')
+    """
 
 
 def load(*, env_file: str | Path | None = ".env", **options: Any) -> Settings:
