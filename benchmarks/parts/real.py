@@ -46,7 +46,7 @@ def streams(fold: str, data: Path = DATA) -> list[Stream]:
     """The normal stretches of a fold, or none where there is no data."""
     if not available(data):
         return []
-    found = [*_nab(data / "nab"), *_machines(data / "events"), *_runs(data / "events"), *_tasks(data / "events")]
+    found = [*_nab(data / "nab", fold), *_machines(data / "events"), *_runs(data / "events"), *_tasks(data / "events")]
     return [stream for stream in found if fold_of(stream.name) == fold]
 
 
@@ -63,11 +63,17 @@ def _micros(text: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
-def _nab(folder: Path) -> Iterator[Stream]:
+def _nab(folder: Path, fold: str) -> Iterator[Stream]:
     windows = json.loads((folder / "labels" / "combined_windows.json").read_text())
     for name, labelled in sorted(windows.items()):
+        folder_name, _, file_name = name.partition("/")
+        title = file_name.removesuffix(".csv")
+        if fold_of(title) != fold:
+            continue
         with (folder / "data" / name).open() as file:
-            points = [(_micros(row["timestamp"]), float(row["value"])) for row in csv.DictReader(file)]
+            rows = csv.reader(file)
+            next(rows)
+            points = [(_micros(time), float(value)) for time, value in rows]
         points = sorted(dict(points).items())
         cuts = [(0, points[0][0])]
         for start, end in ((_micros(one[0]), _micros(one[1])) for one in labelled):
@@ -80,8 +86,7 @@ def _nab(folder: Path) -> Iterator[Stream]:
         ]
         longest = max(stretches, key=len)
         if len(longest) >= LEAST:
-            folder_name, _, file_name = name.partition("/")
-            yield _stream(file_name.removesuffix(".csv"), f"nab {folder_name}", longest)
+            yield _stream(title, f"nab {folder_name}", longest)
 
 
 def _events(path: Path) -> Iterator[dict[str, object]]:

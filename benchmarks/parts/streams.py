@@ -72,7 +72,7 @@ def robust_sigma(values: Floats, around: int = 11) -> float:
     """The noise of a background, as the unit of faults: robust, and not fooled by seasons and drifts.
 
     1.4826 times the median absolute residual to a centred running median of `around` values, and never less than the
-    middle 80 % of those residuals has it, nor than a thousandth of the greatest value. A series that mostly does not
+    middle 80 % of those residuals has it, nor than 1 % of the level, below which nothing is news. A series that mostly does not
     change (constant, mostly zero) is measured by its standard deviation, and if it never changes by 1 % of its level,
     or 1.
 
@@ -89,7 +89,7 @@ def robust_sigma(values: Floats, around: int = 11) -> float:
     sigma = max(1.4826 * float(np.median(np.abs(off))), float(high - low) / 2.5631)
     if not sigma:
         sigma = float(np.std(values)) or 0.01 * abs(float(np.median(values))) or 1.0
-    return max(sigma, 1e-3 * float(np.max(np.abs(values))))
+    return max(sigma, 0.01 * abs(float(np.median(values))))
 
 
 def regular(count: int, cadence_s: float) -> Times:

@@ -70,8 +70,12 @@ def approximately(value):
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_old_snapshot_loads_as_what_it_was(name):
     loaded = msgspec.msgpack.decode(golden(name), type=TYPES[name])
+    held, fresh, names = msgspec.msgpack.decode(golden(name)), TYPES[name], _names(TYPES[name])
     for field, value in msgspec.structs.asdict(MAKERS[name]()).items():
-        assert getattr(loaded, field) == approximately(value), field
+        if names[field] in held:
+            assert getattr(loaded, field) == approximately(value), field
+        else:
+            assert getattr(loaded, field) == getattr(fresh(), field), f"{field} came later, so it has its default"
 
 
 @pytest.mark.parametrize("name", MAKERS)
