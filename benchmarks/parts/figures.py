@@ -41,7 +41,9 @@ def run(fold: str, detectors: Sequence[Detector], shape: str, part: str, scale: 
         for group in sets.faulty(fold, quick, shape):
             say(f"{group[0].faults[0].shape}: {len(group)} series, {sum(len(one.values) for one in group):,} values")
             done.faulty += _drive(group, detectors, [])
-    said = reliability.weigh(done.clean, done.faulty, lambda opening: opening.confidence)
+    said = reliability.weigh(
+        reliability.known(done.clean), reliability.known(done.faulty), lambda opening: opening.confidence
+    )
     done.reliability = reliability.table(said) if part == "both" and not shape else []
     return done
 
@@ -168,8 +170,8 @@ def calibrate(detectors: Sequence[Detector], quick: bool, say: Say) -> dict[str,
     result: dict[str, Any] = {}
     console = Console(width=WIDTH)
     for name, ages in (("young", (0, float(reliability.YOUNG))), ("grown", (reliability.YOUNG, float("inf")))):
-        faulty = [one for one in done.faulty if _age(one) == name]
-        said = reliability.weigh(done.clean, faulty, lambda opening: opening.strength, ages)
+        faulty = [one for one in reliability.known(done.faulty) if _age(one) == name]
+        said = reliability.weigh(reliability.known(done.clean), faulty, lambda opening: opening.strength, ages)
         fitted = reliability.knots(said)
         error = reliability.left_out(said, confident)
         console.print(

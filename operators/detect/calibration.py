@@ -1,12 +1,13 @@
 """From a detector's strength to a confidence that means what it says: a rising line through a few measured knots.
 
 Of patterns told with a confidence of 0.9, nine in ten should be right. How strong a score must be for that is not in
-the detector's formula: it is measured, on streams with known faults and on clean ones. `python benchmarks/shapes.py
+the detector's formula: it is measured, on synthetic streams with known faults and without (real ones have faults that
+nobody labelled). `python benchmarks/shapes.py
 --calibrate DETECTOR` does so and prints knots that a detector holds as a constant:
 
 1. strength is score / threshold at the moment a pattern opens;
 2. each opening is marked: it overlaps an injected fault, or it does not;
-3. openings are weighed to a base rate, **one fault each 8,000 values of a series** (four weeks at 5 minutes), all
+3. openings are weighed to a base rate, **one fault each 4,000 values of a series** (two weeks at 5 minutes), all
    shapes that the detector sees being alike often, and all kinds of background alike common;
 4. the share of right ones is made to rise with strength (isotonic regression by pooling adjacent violators), and cut
    down to few knots; beside them the calibration error is told on each kind of background when it is left out of the

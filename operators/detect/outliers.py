@@ -112,7 +112,9 @@ def _beyond_tail(known: Outliers, seen: int, size: float, least: float) -> float
     free = FREE + RATE * MEMORY * (1.0 - math.exp(-seen / MEMORY))
     for band in range(_band(size), _band(least) - 1, -1):
         low, like = max(0, band - NEAR), max(0, band - LIKE + 1)
-        if kept * sum(bands[low:like]) > free + SHARE * kept * sum(bands[like:]):
+        # What of the continuum lies below the first band is not seen: a power law has most of it there.
+        seen_share = ((like - low) / (NEAR - LIKE + 1)) ** 2
+        if kept * sum(bands[low:like]) > free + SHARE * seen_share * kept * sum(bands[like:]):
             return max(least, BASE * RATIO ** (band + 1))
     return least
 

@@ -159,14 +159,14 @@ def test_knots_can_be_used_as_they_are():
 
 def test_precision_is_at_the_assumed_rate_of_faults():
     faulty = labelled()
-    clean = Stream("c", "white", 60.0, regular(4000, 60.0), np.zeros(4000), 1.0)
+    clean = Stream("c", "white", 60.0, regular(8000, 60.0), np.zeros(8000), 1.0)
     said = reliability.weigh(
         [marks.mark(clean, [opening(60)])], [marks.mark(faulty, [opening(30_000)])], lambda one: one.confidence
     )
-    # All faults are found, so 1 in 8000 values; one false one in 4000.
+    # All faults are found, so 1 in 4000 values; and one false one in 8000.
     (row,) = reliability.table(said)
-    assert row.right == pytest.approx(1 / 3)
-    assert reliability.calibration_error([row]) == pytest.approx(0.8 - 1 / 3)
+    assert row.right == pytest.approx(2 / 3)
+    assert reliability.calibration_error([row]) == pytest.approx(0.8 - 2 / 3)
 
 
 def test_the_products_path_and_a_detector_alone_agree():
