@@ -15,8 +15,8 @@ for host in range(20):
 YOUNG = prior.PriorConfig()
 
 TRACKS = [
-    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 600),
-    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 600),
+    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 1100),
+    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 1100),
     Track("limit", threshold.ThresholdState, lambda state, _, value: threshold.judge(state, CPU, value), 40),
     Track(
         "rate",
