@@ -1,7 +1,7 @@
 """Alertmanager's configuration from the settings: `hindsight alerts config` prints it.
 
-`docker/alertmanager/alertmanager.yml` is what comes out at the defaults. Secrets are in it by `*_file` alone. The URL of a
-webhook can't be (Alertmanager reads it from a file only since 0.26), so keep secrets out of it and give it a token file.
+`docker/alertmanager/alertmanager.yml` is what comes out at the defaults. Secrets are in it by `*_file` alone. The URL of
+a webhook can't be (Alertmanager reads it from a file since 0.26), so keep secrets out of it and give it a token file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from flows.settings import Settings
 
@@ -40,10 +41,10 @@ DEFAULT = Paces()
 """At once for what is critical or escalated, and again until somebody acts; a ticket once a day."""
 
 _ROUTES = (
-    ("severity=\"info\"", "none", "ticket"),
-    ("escalated=\"true\"", "escalated", "escalated"),
-    ("severity=\"critical\"", "page", "critical"),
-    ("severity=\"high\"", "page", "high"),
+    ('severity="info"', "none", "ticket"),
+    ('escalated="true"', "escalated", "escalated"),
+    ('severity="critical"', "page", "critical"),
+    ('severity="high"', "page", "high"),
 )
 """Matcher, receiver and pace, the first that matches; anything else is a ticket."""
 
@@ -73,7 +74,7 @@ inhibit_rules:
   # A flow that is down or waits for its database falls behind: that is no news.
   - source_matchers: ['alertname=~"HindsightDown|HindsightDatabaseAway"']
     target_matchers:
-      - 'alertname=~"HindsightConsumerLagGrowing|HindsightWatermarkStalled|HindsightSourceStale|HindsightPatternLatencyHigh"'
+      - alertname=~"Hindsight(ConsumerLagGrowing|WatermarkStalled|SourceStale|PatternLatencyHigh|WaitsForDatabase)"
     equal: [job]
 """
 
@@ -96,12 +97,29 @@ def configuration(settings: Settings, paces: Paces = DEFAULT) -> str:
     parts += ["  receiver: ticket", "  group_by: [alertname, incident_id, entity, job]", *_pace(paces.ticket, "  ")]
     parts.append("  routes:")
     for matcher, receiver, pace in _ROUTES:
-        parts += [f"    - matchers: ['{matcher}']", f"      receiver: {receiver}", *_pace(getattr(paces, pace), " " * 6)]
+        parts += [
+            f"    - matchers: ['{matcher}']",
+            f"      receiver: {receiver}",
+            *_pace(getattr(paces, pace), " " * 6),
+        ]
     parts += ["", INHIBIT, "receivers:", "  - name: none"]
     for name in ("ticket", "page", "escalated"):
         parts.append(f"  - name: {name}")
         parts += _slack(settings, name) + _email(settings, name) + _webhook(settings)
     return "\n".join(parts) + "\n"
+
+
+def files(settings: Settings, docker: Path) -> dict[str, str]:
+    """All that Alertmanager and Prometheus need, by path. `docker`: the folder of that name in the repository."""
+    found = {"alertmanager.yml": configuration(settings)}
+    for path in sorted((docker / "alertmanager/templates").glob("*.tmpl")):
+        found[f"templates/{path.name}"] = path.read_text(encoding="utf-8")
+    for path in sorted((docker / "prometheus/rules").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        found[f"rules/{path.name}"] = text.replace(
+            "runbook_url: docs/runbooks", f"runbook_url: {settings.runbook_base_url}"
+        )
+    return found
 
 
 def _pace(pace: Pace, indent: str) -> list[str]:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("flows.commands.migrate", "Create or update the tables and views."),
     "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
+    "alerts": ("flows.commands.alerts", "Configure Alertmanager, and try it."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
     "backup": ("flows.commands.backup", "Write the whole database into a folder."),
     "restore": ("flows.commands.restore", "Fill a new database from such a folder."),

@@ -115,7 +115,7 @@ def annotations(notice: Notice, links: Links) -> dict[str, str]:
         "summary": _fit(notice.title, MOST_TEXT),
         "description": _fit(notice.summary, MOST_TEXT),
         "scope": _scope(notice),
-        "evidence": _lines(evidence_line(one) for one in notice.evidence[:MOST_EVIDENCE]),
+        "evidence": _lines(evidence_line(one, notice.started_us) for one in notice.evidence[:MOST_EVIDENCE]),
         "contributors": _fit(
             ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in notice.contributors[:MOST_EVIDENCE]),
             MOST_TEXT,
@@ -133,20 +133,25 @@ def runbook_url(pattern_class: str, links: Links) -> str:
     return f"{links.runbooks}/patterns/{pattern_class}.md"
 
 
-def evidence_line(one: Evidence) -> str:
+def evidence_line(one: Evidence, started_us: int) -> str:
     """One pattern of an incident in one line: the value, what is usual, and since when.
+
+    The date is left out on the day on which the incident started: it stands elsewhere, and short lines are read.
 
     >>> import uuid
     >>> evidence_line(Evidence(
     ...     uuid.UUID(int=2), "shop/main", "duration_s", "spike", "bottleneck_identification", "high",
     ...     0.97, 812.0, 300.0, 420.0, 1767608130000000, "",
-    ... ))
-    'duration_s of shop/main: 812, usual 300 to 420 (since 2026-01-05 10:15 UTC; spike, 97 % sure)'
+    ... ), 1767600000000000)
+    'duration_s of shop/main: 812, usual 300 to 420 (since 10:15, spike, 97 % sure)'
     """
+    since = minute(one.opened_us)
+    if since[:10] == minute(started_us)[:10]:
+        since = since[11:16]
     usual = f"usual {number(one.low)} to {number(one.high)}" if one.low != one.high else f"usual {number(one.low)}"
     return (
         f"{one.measure} of {one.entity}: {number(one.value)}, {usual}"
-        f" (since {minute(one.opened_us)}; {one.detector}, {one.confidence * 100:.0f} % sure)"
+        f" (since {since}, {one.detector.replace('_', ' ')}, {one.confidence * 100:.0f} % sure)"
     )
 
 

@@ -36,8 +36,8 @@ class Notice(msgspec.Struct, frozen=True):
     """An incident as it stands. Times in µs since 1970; `ended_us` None means that it goes on.
 
     `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its
-    part of the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a configuration),
-    in words; `earlier` are earlier occurrences and how they ended, in words, the latest first.
+    part of the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a
+    configuration), in words; `earlier` are earlier occurrences and how they ended, in words, the latest first.
     `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"), or is None.
     """
 

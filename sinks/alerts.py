@@ -125,6 +125,9 @@ class AlertSender:
         ]
 
     def __enter__(self) -> Self:
+        for target in self._targets:
+            for ok in (True, False):
+                self._metrics.alerts_posted(target.name, 0, ok)  # counters start at 0, or their first rise is not seen
         for thread in self._threads:
             thread.start()
         return self

@@ -76,13 +76,13 @@ class Endpoint:
         """
         return self._request("POST", self._url, body, headers)
 
-    def get(self, path: str) -> tuple[Answer, bytes]:
-        """What stands at another path of the same server.
+    def get(self, query: str = "") -> tuple[Answer, bytes]:
+        """What stands there, with a query such as `?a=b`; the whole body too.
 
         :raises PostError: when nothing came back.
         """
         try:
-            response = self._pool.request("GET", self.name + path, headers=self._headers)
+            response = self._pool.request("GET", self._url + query, headers=self._headers)
         except urllib3.exceptions.HTTPError as problem:
             raise PostError(words(problem)) from None
         return Answer(response.status, _start(response.data)), response.data

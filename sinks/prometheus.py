@@ -135,6 +135,8 @@ class Metrics:
         self.responses = Counter(
             "hindsight_responses", "Automated responses: sent, failed, or dry_run.", ["outcome"], registry=registry
         )
+        for outcome in ("sent", "failed", "dry_run"):
+            self.responses.labels(outcome)  # from 0 on: Prometheus sees no rise in a counter that is new
         self._counted: dict[tuple[str, int], Counts] = {}
 
     def alerts_posted(self, target: str, alerts: int, ok: bool) -> None:
