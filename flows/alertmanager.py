@@ -1,7 +1,7 @@
 """Alertmanager's configuration from the settings: `hindsight alerts config` prints it.
 
-`docker/alertmanager/alertmanager.yml` is what comes out at the defaults. Secrets are in it by `*_file` alone. The URL of
-a webhook can't be (Alertmanager reads it from a file since 0.26), so keep secrets out of it and give it a token file.
+`docker/alertmanager/alertmanager.yml` is what comes out at the defaults. Secrets are in it by `*_file` alone. The URL
+of a webhook can't be (Alertmanager reads it from a file since 0.26): keep secrets out of it, and give it a token file.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def configuration(settings: Settings, paces: Paces = DEFAULT) -> str:
     return "\n".join(parts) + "\n"
 
 
-def files(settings: Settings, docker: Path) -> dict[str, str]:
+def files(settings: Settings, docker: Path, paces: Paces = DEFAULT) -> dict[str, str]:
     """All that Alertmanager and Prometheus need, by path. `docker`: the folder of that name in the repository."""
-    found = {"alertmanager.yml": configuration(settings)}
+    found = {"alertmanager.yml": configuration(settings, paces)}
     for path in sorted((docker / "alertmanager/templates").glob("*.tmpl")):
         found[f"templates/{path.name}"] = path.read_text(encoding="utf-8")
     for path in sorted((docker / "prometheus/rules").glob("*.yml")):

@@ -1,7 +1,7 @@
 """What people are told: one notice an incident, brought up to date while it lasts, and ended when it resolves.
 
-`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as its
-`incident_id` is the same: everything else may change between two of them.
+`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as
+its `incident_id` is the same: everything else may change between two of them.
 """
 
 import uuid

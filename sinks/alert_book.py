@@ -6,6 +6,7 @@ it is in, if it was not sent since it began or for `resend_us`, and the end of e
 """
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -81,6 +82,12 @@ class Book:
         self._most = most
         self._links = links or Links()
         self._tracks: dict[uuid.UUID, _Track] = {}
+        self._risen: OrderedDict[uuid.UUID, Stage] = OrderedDict()
+        """Incidents that are over, with the stage that they rose to.
+
+        One that comes back starts there: the end of the lower stages was inhibited, so Alertmanager would take them for
+        told, and be silent.
+        """
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -102,7 +109,8 @@ class Book:
                 return True
             if len(self._tracks) >= self._most:
                 return False
-            track = _Track(identity_labels(notice), notice, Stage(notice.severity, False), now_us)
+            stage = self._risen.pop(notice.incident_id, Stage(notice.severity, False))
+            track = _Track(identity_labels(notice), notice, stage, now_us)
             track.sent = [{} for _ in range(self._places)]
             self._tracks[notice.incident_id] = track
         else:
@@ -156,7 +164,8 @@ class Book:
         sent = track.sent[place]
         for stage, ended_us in track.past.items():
             has = sent.get(stage)
-            if has is not None and self._end_due(has, now_us):
+            # Not again after the incident's own end: the stage above would no longer inhibit the message of this one.
+            if has is not None and (has.ends == 0 if track.ended_us is not None else self._end_due(has, now_us)):
                 yield self._made(track, stage, ended_us, True)
         has = sent.get(track.stage)
         if track.ended_us is not None:
@@ -192,6 +201,10 @@ class Book:
             self._told(track, on_told)
             if track.ended_us is not None and self._over(track):
                 del self._tracks[due.incident_id]
+                if track.past:
+                    self._risen[due.incident_id] = track.stage
+                    while len(self._risen) > self._most:
+                        self._risen.popitem(last=False)
 
     def _told(self, track: _Track, on_told: Callable[[Accepted, int | None], object]) -> None:
         have = [sent.get(track.stage) for sent in track.sent]
@@ -209,6 +222,10 @@ class Book:
     def _over(self, track: _Track) -> bool:
         """Whether each Alertmanager was told of the end often enough."""
         for sent in track.sent:
-            if track.stage not in sent or any(one.ends < ENDS_SENT for one in sent.values()):
+            if (
+                track.stage not in sent
+                or sent[track.stage].ends < ENDS_SENT
+                or any(not one.ends for one in sent.values())
+            ):
                 return False
         return True
