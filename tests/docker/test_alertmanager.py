@@ -162,6 +162,8 @@ def test_the_end_says_so_and_when(tmp_path: Path) -> None:
     shown = data(notice_alert(ended=True))
     assert render("hindsight.title", shown, tmp_path).strip() == "RESOLVED: shop/main is slow"
     assert "since 2026-01-05 10:15 UTC to 2026-01-05 11:15 UTC" in render("hindsight.text", shown, tmp_path)
+    for template, kind in (("hindsight.slack.text", "text"), ("hindsight.text", "text"), ("hindsight.html", "html")):
+        assert "812" not in render(template, shown, tmp_path, kind), "the evidence was told before"
     assert "#2e7d32" in render("hindsight.colour", shown, tmp_path)
 
 
