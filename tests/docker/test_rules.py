@@ -16,7 +16,9 @@ from flows.cli import COMMANDS
 from flows.docs import _metrics
 from flows.settings import Settings, variable
 from operators.episodes import SEVERITIES
+from operators.events import decode
 from operators.taxonomy import PatternClass
+from operators.types import PatternLabelled
 from sql.questions import questions
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,6 +113,8 @@ def test_a_class_has_a_page_of_its_own(one: PatternClass) -> None:
     assert f"pattern_class = '{one}'" in page
     for part in ("What it means", "Confirm it", "Usual causes", "What to do", "Say what it was"):
         assert f"\n## {part}\n" in page
+    (label,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.M)
+    assert isinstance(decode(label.encode()), PatternLabelled)
     queries = re.findall(r"`(\w+)`", page.split("Further queries", 1)[1].split("\n", 1)[0])
     assert queries
     assert set(queries) <= {question.name for question in questions()}
