@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("flows.commands.migrate", "Create or update the tables and views."),
     "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
+    "alerts": ("flows.commands.alerts", "Configure Alertmanager, and try it."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
     "label": ("flows.commands.label", "Say whether a pattern was right: detection learns from it."),
     "backtest": ("flows.commands.backtest", "Show what the detectors would have said of a history."),

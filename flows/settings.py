@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flows import incident_settings
+from flows import alert_settings, incident_settings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -33,7 +33,7 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
 }
 """The specification's alert thresholds: shares of 1, and seconds for ``slow_response_time``."""
 
-SECRET_FIELDS = frozenset({"database_url", "kafka_config"})
+SECRET_FIELDS = frozenset({"database_url", "kafka_config", "alertmanager_urls"}) | alert_settings.SECRETS
 """Fields that may carry a password: shown only redacted."""
 
 
@@ -292,7 +292,9 @@ class CoreSettings(BaseSettings):
         return list(self.public().items())
 
 
-class Settings(incident_settings.IncidentSettings, CoreSettings):  # in this order, the core's fields come first
+class Settings(  # in this order, the core's fields come first
+    alert_settings.AlertSettings, incident_settings.IncidentSettings, CoreSettings
+):
     """What a Hindsight process is told from outside; immutable once read.
 
     Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.
@@ -374,7 +376,7 @@ def redact(field: str, value: Any) -> Any:
         return dict.fromkeys(value, "***") if isinstance(value, Mapping) else "***"
     if field == "database_url":
         return redact_url(str(value))
-    return value
+    return alert_settings.redact(field, value)
 
 
 def _one_line(errors: list[ErrorDetails], options: frozenset[str]) -> str:

@@ -37,8 +37,8 @@ class Notice(msgspec.Struct, frozen=True):
 
     `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its
     part of the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a
-    configuration), in words. `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"),
-    or is None.
+    configuration), in words; `earlier` are earlier occurrences and how they ended, in words, the latest first.
+    `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"), or is None.
     """
 
     incident_id: uuid.UUID
@@ -58,6 +58,7 @@ class Notice(msgspec.Struct, frozen=True):
     contributors: tuple[tuple[str, float], ...] = ()
     changes: tuple[str, ...] = ()
     inhibited: str | None = None
+    earlier: tuple[str, ...] = ()
 
     @property
     def receiver(self) -> Receiver:

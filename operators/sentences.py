@@ -126,6 +126,26 @@ def _prior(episode: Episode, subject: Subject) -> str:
     )
 
 
+_NEW = {
+    "level": "a jump as it never showed before",
+    "trend": "it moved further than it ever did",
+    "day hours": "its daily pattern is gone",
+    "day quick": "its daily pattern breaks",
+    "week": "this weekday is like no other of its kind",
+    "day": "never before at this time of day",
+}
+
+
+def _novelty_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    why = _NEW.get(str(episode.evidence.get("reason", "")), "as never before")
+    return _series(subject), f" is {number(episode.peak_value)}: {why} (so far {_usual(episode)})"
+
+
+def _novelty(episode: Episode, subject: Subject) -> str:
+    why = _NEW.get(str(episode.evidence.get("reason", "")), "as never before")
+    return f"{_series(subject)} is {number(episode.peak_value)} where it was {_usual(episode)} so far: {why}"
+
+
 Sentences = tuple[Callable[[Episode, Subject], tuple[str, str]], Callable[[Episode, Subject], str]]
 
 SENTENCES: Mapping[str, Sentences] = {
@@ -133,6 +153,7 @@ SENTENCES: Mapping[str, Sentences] = {
     "threshold": (_threshold_name, _threshold),
     "burst": (_burst_name, _burst),
     "overdue": (_overdue_name, _overdue),
+    "novelty": (_novelty_name, _novelty),
     "prior": (_prior_name, _prior),
     "sequence": (_sequence_name, _sequence),
 }

@@ -8,6 +8,7 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 import msgspec
 
 from operators.detect.burst import BurstState
+from operators.detect.novelty_state import NoveltyState
 from operators.detect.overdue import OverdueState
 from operators.detect.prior import GroupState, YoungState
 from operators.detect.sequence import SequenceState
@@ -29,7 +30,7 @@ class Slot(
     omit_defaults=True,
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
-        "episodes": "i", "past": "h", "burst": "b", "young": "y",
+        "episodes": "i", "past": "h", "burst": "b", "young": "y", "novelty": "v",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -42,6 +43,7 @@ class Slot(
     spike: SpikeState | None = None
     threshold: ThresholdState | None = None
     rate: RateState | None = None
+    novelty: NoveltyState | None = None
     burst: BurstState | None = None
     young: YoungState | None = None
     """While the series has too few values to be judged by its own."""

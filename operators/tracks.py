@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from operators.detect import spike
+from operators.detect import novelty, spike
 from operators.detect.verdict import Verdict
+from operators.encode import SPARSE_KINDS
 from operators.taxonomy import KINDS
 
 
@@ -27,11 +28,15 @@ def tracks_of(kind: str, measure: str, sensitivity: float) -> tuple[Track, ...]:
     """The detectors of a series. Outcomes (`failed`) have none here: they are judged by their rate.
 
     >>> [track.name for track in tracks_of("metric", "latency", 0.95)]
-    ['spike']
+    ['spike', 'novelty']
     """
     if measure == "failed" or kind not in KINDS:
         return ()
-    return (Track("spike", "spike", spike.SpikeState, spike.judge, spike.SpikeConfig.of(sensitivity, measure)),)
+    found = [Track("spike", "spike", spike.SpikeState, spike.judge, spike.SpikeConfig.of(sensitivity, measure))]
+    if kind not in SPARSE_KINDS:
+        config = novelty.NoveltyConfig.of(sensitivity, measure)
+        found.append(Track("novelty", "novelty", novelty.NoveltyState, novelty.judge, config))
+    return tuple(found)
 
 
 def group_of(kind: str, entity: str, measure: str) -> str:

@@ -129,7 +129,51 @@ class Metrics:
         )
         self._last_snapshot = time.monotonic()
         self.snapshot_age.set_function(lambda: time.monotonic() - self._last_snapshot)
+        self.alerts_sent = Counter(
+            "hindsight_alerts_sent", "Alerts that an Alertmanager accepted; those sent again included.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.alerts_failed = Counter(
+            "hindsight_alerts_failed", "Alerts in requests that an Alertmanager did not accept.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.alerts_queue = Gauge(
+            "hindsight_alerts_waiting", "Incidents with news that not every Alertmanager has.", registry=registry
+        )
+        self.alerts_refused = Counter(
+            "hindsight_alerts_refused", "Incidents that were not sent because too many were open.", registry=registry
+        )
+        self.alert_seconds = LatencyHistogram(
+            "hindsight_alert_seconds",
+            "From the decision that people are to be told (a start, a rise or an end) until every Alertmanager has it.",
+        )
+        registry.register(self.alert_seconds)
+        self.responses = Counter(
+            "hindsight_responses", "Automated responses: sent, failed, or dry_run.", ["outcome"], registry=registry
+        )
+        for outcome in ("sent", "failed", "dry_run"):
+            self.responses.labels(outcome)  # from 0 on: Prometheus sees no rise in a counter that is new
         self._counted: dict[tuple[str, int], Counts] = {}
+
+    def alerts_posted(self, target: str, alerts: int, ok: bool) -> None:
+        """A request with so many alerts was accepted by an Alertmanager (`sinks.alerts`), or not."""
+        (self.alerts_sent if ok else self.alerts_failed).labels(target).inc(alerts)
+
+    def alert_accepted(self, seconds: float) -> None:
+        """News of an incident is with every Alertmanager, so long after it was decided."""
+        self.alert_seconds.observe_since((0,), round(seconds * 1e6))
+
+    def alerts_waiting(self, incidents: int) -> None:
+        """So many incidents have news that not every Alertmanager has."""
+        self.alerts_queue.set(incidents)
+
+    def alert_refused(self) -> None:
+        """There was no room for an incident."""
+        self.alerts_refused.inc()
+
+    def responded(self, outcome: str) -> None:
+        """An automated response (`sinks.webhook`) was sent, has failed, or would have been sent."""
+        self.responses.labels(outcome).inc()
 
     def resumed(self, topic: str, partition: int, counts: Counts) -> None:
         """Counts of an earlier run that the partition starts from: they are not counted again."""

@@ -1,13 +1,14 @@
 import msgspec
 import pytest
 
-from operators.detect import burst, prior, spike, threshold
+from operators.detect import burst, novelty, prior, spike, threshold
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
 CPU = threshold.rule_for("cpu_usage")
 FAILED = threshold.rule_for("failed")
 SPIKE = spike.SpikeConfig()
+NOVELTY = novelty.NoveltyConfig()
 
 GROUP = prior.GroupState()
 for host in range(20):
@@ -15,8 +16,10 @@ for host in range(20):
 YOUNG = prior.PriorConfig()
 
 TRACKS = [
-    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 600),
-    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 600),
+    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 1100),
+    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 1100),
+    Track("novelty", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY), 2600),
+    Track("novelty, always", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY, always=True), 2600),
     Track("limit", threshold.ThresholdState, lambda state, _, value: threshold.judge(state, CPU, value), 40),
     Track(
         "rate",

@@ -121,7 +121,7 @@ def test_recurrent_spikes_are_found_again_and_again():
 
 def test_a_series_full_of_spikes_alarms_harder():
     rnd = random.Random(4)
-    values = [rnd.uniform(1, 2) if rnd.random() > 0.02 else rnd.uniform(60, 80) for _ in range(10_000)]
+    values = [rnd.uniform(1, 2) if rnd.random() > 0.05 else rnd.uniform(60, 80) for _ in range(10_000)]
     spikes = sum(value > 2 for value in values)
     found = alarms(values)
     assert 0 < len(found) < spikes / 2
@@ -249,4 +249,4 @@ def test_no_input_breaks_the_numbers(points):
     for field in ("mean", "variance", "level", "trend", "residual", "step", "cadence_us", "habit"):
         assert math.isfinite(getattr(state, field)), field
     assert len(state.ring) <= spike.RING
-    assert len(msgspec.msgpack.encode(state)) <= 600
+    assert len(msgspec.msgpack.encode(state)) <= 1100
