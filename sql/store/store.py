@@ -1,5 +1,7 @@
 """Everything in one: the modules over one database."""
 
+from sql.store.api import Analyses, Tokens, Updates
+from sql.store.incidents import Incidents
 from sql.store.integration import Integration
 from sql.store.metrics import Metrics
 from sql.store.models import Models
@@ -24,3 +26,7 @@ class Store:
         self.patterns = Patterns(database)
         self.models = Models(database)
         self.stream = Stream(database)
+        self.incidents = Incidents(database)
+        self.tokens = Tokens(database)
+        self.analyses = Analyses(database)
+        self.updates = Updates(database)
