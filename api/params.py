@@ -14,7 +14,7 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL holds no U+0000."""
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d))?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d))?", re.ASCII)
 
 
 def moment(given: Any) -> Any:

@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 from flows.collectors import Collectors
-from flows.databases import embedded_folder
+from flows.databases import API_SPOOL, embedded_folder
 from flows.demo import LOAD_AFTER_SECONDS, LOAD_SECONDS, CpuLoad
 from flows.live import LiveStats
 from flows.settings import Settings
@@ -154,6 +154,7 @@ def _add_collectors(plan: Plan, collectors: Collectors, live: LiveStats) -> None
             live.warn(f"no code history: {error}")
     if not collectors.spools:
         raise click.ClickException("there is nothing to collect: no host samples, and no git repository")
+    (plan.settings.data_dir / "spool" / API_SPOOL).touch()
 
 
 @contextlib.contextmanager

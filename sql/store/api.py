@@ -90,7 +90,7 @@ UPDATE analyses SET status = %(status)s, result = %(result)s, error = %(error)s,
 WHERE id = %(id)s AND owner = %(owner)s AND status = 'running'
 """
 _RELEASE = """
-UPDATE analyses SET status = 'queued', owner = NULL, attempts = attempts - 1
+UPDATE analyses SET status = 'queued', owner = NULL, attempts = attempts - %(unused)s
 WHERE id = %(id)s AND owner = %(owner)s AND status = 'running'
 """
 _CANCEL = """
@@ -109,7 +109,17 @@ WHERE (changed_at, pattern_id) > (%s, %s) ORDER BY changed_at, pattern_id LIMIT 
 """
 
 
-class Tokens(Module):
+class _Timed(Module):
+    def now(self) -> datetime:
+        """The database's clock: several API processes agree on it."""
+        with self.database.read() as connection:
+            row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment
+
+
+class Tokens(_Timed):
     """Tokens by their hashes."""
 
     def __init__(self, database: Database) -> None:
@@ -139,14 +149,6 @@ class Tokens(Module):
         """Note that a token was used."""
         with self.database.write() as connection:
             connection.execute("UPDATE api_tokens SET last_used_at = clock_timestamp() WHERE id = %s", [token_id])
-
-    def now(self) -> datetime:
-        """The database's clock: several API processes agree on it."""
-        with self.database.read() as connection:
-            row = connection.execute("SELECT clock_timestamp()").fetchone()
-        assert row is not None
-        moment: datetime = row[0]
-        return moment
 
 
 class Analyses(Module):
@@ -210,10 +212,10 @@ class Analyses(Module):
         with self.database.write() as connection:
             return connection.execute(_FINISH, values).rowcount == 1
 
-    def release(self, job: uuid.UUID, owner: uuid.UUID) -> None:
-        """Give a job back, to be begun again: the process ends."""
+    def release(self, job: uuid.UUID, owner: uuid.UUID, *, failed: bool = False) -> None:
+        """Give a job back, to be begun again; the attempt counts if it failed by itself."""
         with self.database.write() as connection:
-            connection.execute(_RELEASE, {"id": job, "owner": owner})
+            connection.execute(_RELEASE, {"id": job, "owner": owner, "unused": 0 if failed else 1})
 
     def cancel(self, job: uuid.UUID) -> Analysis:
         """Ask for the end of a job; one that waits has ended with that. Raises `NotFound`."""
@@ -227,7 +229,7 @@ class Analyses(Module):
             connection.execute(_CLEAN, {"days": days})
 
 
-class Updates(Module):
+class Updates(_Timed):
     """Which patterns changed, in the order in which their rows were written.
 
     A row shows only when its transaction has committed: look again from a little earlier than the last one seen.
