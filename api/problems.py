@@ -9,6 +9,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from sql.store import errors
 
@@ -129,6 +130,16 @@ def of_validation(error: RequestValidationError) -> Problem:
     return Problem(422, "bad-request", "; ".join(f"{f.where}: {f.detail}" for f in fields)[:1000], fields=fields)
 
 
+def _methods(request: Request) -> set[str]:
+    """All methods of a path: each of its routes knows of its own alone."""
+    found: set[str] = set()
+    for method in ("GET", "POST", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            found.add(method)
+    return found
+
+
 def install(app: FastAPI) -> None:
     """Make every error of an application a problem."""
 
@@ -145,7 +156,10 @@ def install(app: FastAPI) -> None:
         said = {404: "There is nothing at this path.", 405: "This path does not take that method."}
         detail = said.get(error.status_code, str(error.detail))
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return response_of(request, Problem(error.status_code, code, detail, headers=error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return response_of(request, Problem(error.status_code, code, detail, headers=headers))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(errors.StoreError, on_store)

@@ -35,9 +35,7 @@ class ApiSettings(BaseSettings):
         50.0, ge=0, description="Requests a second of one token, or one address, in the long run; 0 = no limit."
     )
     api_rate_burst: int = Field(200, ge=1, description="Requests of one token or address that may come at once.")
-    api_rate_loopback: bool = Field(
-        False, description="Whether the rate of callers on the same machine is limited too."
-    )
+    api_rate_loopback: bool = Field(False, description="Whether callers on the same machine are limited in rate too.")
     api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Origins, separated by commas, whose pages may use the API in a browser, such as "

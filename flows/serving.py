@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class _Server(uvicorn.Server):
 
 def serve(made: Made, listening: socket.socket, trusted_proxies: str = "127.0.0.1") -> None:
     """Serve until a signal."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     app: Any = made.app
     config = uvicorn.Config(
         app,
