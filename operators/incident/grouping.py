@@ -76,6 +76,7 @@ class Grouper:
         self._next = 0
         """No incident is due before this."""
         self._out = Outcome()
+        self._live = True
 
     def advance(self, changes: Iterable[Seen], gone: Collection[uuid.UUID] = (), now_us: int | None = None) -> Outcome:
         """Take in patterns as they now stand, in any order, and those that were taken back.
@@ -83,6 +84,7 @@ class Grouper:
         Without `now_us`, the clock is each pattern's opening in turn: a history.
         """
         out = self._out = Outcome()
+        self._live = now_us is not None
         for identifier in gone:
             self._retract(identifier)
         for seen in sorted(changes, key=lambda one: one.order):
@@ -178,7 +180,9 @@ class Grouper:
         if (before.opened_us, before.input) != (seen.opened_us, seen.input):
             self._index.remove(before)
             self._index.add(seen)
-        self._out.evolution += compare(member.told, before, seen)
+        found = compare(member.told, before, seen)
+        if self._live:  # what states of an old pattern are seen is an accident of batches
+            self._out.evolution += found
         incident = self.state.incidents[member.incident]
         incident.started_us = min(incident.started_us, seen.opened_us)
         if not before.is_active and (seen.is_active or seen.end_us > before.end_us):
@@ -350,4 +354,4 @@ class Grouper:
 
     def _touch(self, incident: Incident) -> None:
         self._out.touched[incident.incident_id] = None
-        self._next = 0
+        self._next = min(self._next, self._due(incident))
