@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from operators.identity import identity
 from operators.incident.entities import Links, related, root
-from operators.incident.evolution import Evolution, compare, moved, split, told_of
+from operators.incident.evolution import Evolution, moved, split
 from operators.incident.index import Index
 from operators.incident.seen import GroupingConfig, Seen
 from operators.incident.state import GrouperState, Incident, Member, Rate
@@ -76,7 +76,6 @@ class Grouper:
         self._next = 0
         """No incident is due before this."""
         self._out = Outcome()
-        self._live = True
 
     def advance(self, changes: Iterable[Seen], gone: Collection[uuid.UUID] = (), now_us: int | None = None) -> Outcome:
         """Take in patterns as they now stand, in any order, and those that were taken back.
@@ -84,7 +83,6 @@ class Grouper:
         Without `now_us`, the clock is each pattern's opening in turn: a history.
         """
         out = self._out = Outcome()
-        self._live = now_us is not None
         for identifier in gone:
             self._retract(identifier)
         for seen in sorted(changes, key=lambda one: one.order):
@@ -159,7 +157,7 @@ class Grouper:
         self._count(seen)
         own = Incident(incident_id(seen.pattern_id), seen.pattern_id, seen.opened_us, clock, [seen.pattern_id])
         self.state.incidents[own.incident_id] = own
-        self.state.members[seen.pattern_id] = Member(seen, own.incident_id, clock, told_of(seen))
+        self.state.members[seen.pattern_id] = Member(seen, own.incident_id, clock)
         self._out.moved[seen.pattern_id] = own.incident_id
         self._index.add(seen)
         incident = self._merge([own, *self._neighbours(seen)])
@@ -180,9 +178,6 @@ class Grouper:
         if (before.opened_us, before.input) != (seen.opened_us, seen.input):
             self._index.remove(before)
             self._index.add(seen)
-        found = compare(member.told, before, seen)
-        if self._live:  # what states of an old pattern are seen is an accident of batches
-            self._out.evolution += found
         incident = self.state.incidents[member.incident]
         incident.started_us = min(incident.started_us, seen.opened_us)
         if not before.is_active and (seen.is_active or seen.end_us > before.end_us):
