@@ -21,9 +21,11 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
 from flows.settings import Settings
+from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
 from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
@@ -173,13 +175,14 @@ def build(
     observers: Observers,
     guard: Guard,
     kafka_sink: Any = None,
+    adjustments: Adjustments | None = None,
 ) -> Dataflow:
     """The dataflow: only wiring."""
     flow = Dataflow(FLOW)
     batches = op.input(READ, flow, guard.connector(source))
 
     def logic(snapshot: bytes | None) -> PartitionLogic:
-        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken)
+        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken, adjustments)
         return guard.watch(made, "on_batch", "snapshot")
 
     def tell(item: tuple[str, Output]) -> tuple[str, Output]:
@@ -247,12 +250,14 @@ def run(
         server = metrics.serve(settings.metrics_host, settings.metrics_port)
     guard = Guard()
     config_of_run = partition_config(settings, () if kafka else names, aggregates=kafka_sink is not None)
-    flow = build(source, config_of_run, writer, observers, guard, kafka_sink)
+    endless = kafka or follow
+    following = Following(settings.database_url, EVERY if endless else 0, on_verdicts=metrics.judged)
+    flow = build(source, config_of_run, writer, observers, guard, kafka_sink, following.adjustments)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
-    endless = kafka or follow
     try:
         with (
+            following,
             recovery(settings, names) as config,
             panics_held_back(),
             Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),

@@ -1,7 +1,7 @@
 """What people are told: one notice an incident, brought up to date while it lasts, and ended when it resolves.
 
-`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as its
-`incident_id` is the same: everything else may change between two of them.
+`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as
+its `incident_id` is the same: everything else may change between two of them.
 """
 
 import uuid
@@ -35,9 +35,10 @@ class Evidence(msgspec.Struct, frozen=True):
 class Notice(msgspec.Struct, frozen=True):
     """An incident as it stands. Times in µs since 1970; `ended_us` None means that it goes on.
 
-    `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its part of
-    the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a configuration), in words.
-    `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"), or is None.
+    `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its
+    part of the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a
+    configuration), in words. `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"),
+    or is None.
     """
 
     incident_id: uuid.UUID

@@ -96,6 +96,10 @@ class Metrics:
         self.patterns = Counter(
             "hindsight_patterns", "Patterns opened or re-opened.", ["detector", "severity"], registry=registry
         )
+        self.verdicts = Gauge(
+            "hindsight_pattern_verdicts", "Patterns that people have judged, by the detector that found them.",
+            ["detector", "verdict"], registry=registry,
+        )  # fmt: skip
         self.rows = Counter("hindsight_sink_rows", "Rows committed.", registry=registry)
         self.refused_rows = Counter(
             "hindsight_sink_refused_rows", "Rows that the database refused; they are dead letters.", registry=registry
@@ -159,6 +163,11 @@ class Metrics:
             opened = [found.event_us for found in output.found if is_fresh(found, oldest)]
             if opened:
                 self.event_to_pattern.observe_since(opened, now_us)
+
+    def judged(self, verdicts: Mapping[tuple[str, str], int]) -> None:
+        """People's verdicts so far, by detector and verdict."""
+        for (detector, verdict), patterns in verdicts.items():
+            self.verdicts.labels(detector, verdict).set(patterns)
 
     def lagging(self, lag: Mapping[tuple[str, int], int]) -> None:
         """Kafka's high watermark less our position, by topic and partition."""

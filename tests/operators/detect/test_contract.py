@@ -1,13 +1,18 @@
 import msgspec
 import pytest
 
-from operators.detect import spike, threshold
+from operators.detect import burst, prior, spike, threshold
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
 CPU = threshold.rule_for("cpu_usage")
 FAILED = threshold.rule_for("failed")
 SPIKE = spike.SpikeConfig()
+
+GROUP = prior.GroupState()
+for host in range(20):
+    prior.grow(GROUP, host, [35.0 + host % 10 + i % 5 for i in range(30)])
+YOUNG = prior.PriorConfig()
 
 TRACKS = [
     Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 1100),
@@ -18,6 +23,22 @@ TRACKS = [
         threshold.RateState,
         lambda state, time, value: threshold.judge_rate(state, FAILED, time, 1, int(value)),
         700,
+        outcomes=True,
+    ),
+    Track("prior", prior.YoungState, lambda *point: prior.judge_young(GROUP, *point, YOUNG), 100),
+    Track("prior, always", prior.YoungState, lambda *point: prior.judge_young(GROUP, *point, YOUNG, always=True), 100),
+    Track(
+        "burst",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig()),
+        300,
+        outcomes=True,
+    ),
+    Track(
+        "burst, always",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig(), always=True),
+        300,
         outcomes=True,
     ),
 ]
