@@ -90,7 +90,6 @@ opens), 0.77 at 1.63, 0.81 from 1.86 on; false ones beyond 6 were not seen. In y
 
 GROWN = 400
 """Values after which a series' tail is known well enough."""
-
 REVIEW = 64
 """Values between two looks at whether the series spreads by ratio."""
 
