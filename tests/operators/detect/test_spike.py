@@ -37,7 +37,7 @@ def test_a_spike_is_told_with_its_evidence():
     verdict = verdicts[-1]
     assert verdict.abnormal
     assert verdict.direction == "up"
-    assert verdict.confidence > 0.8
+    assert verdict.confidence > 0.75
     assert 45 < verdict.expected < 55
     assert 38 < verdict.low < 48
     assert 52 < verdict.high < 62
