@@ -8,6 +8,15 @@ threshold  each event of a measure with a rule  above a limit that somebody set 
 threshold  outcomes (`failed`), with their rule share of failures above a limit for sure   `RateState`
 ========== ==================================== ========================================== ==================
 
+Two more watch the series of a group together, once a minute, with a function `advance`:
+
+============ ================================== =====================
+detector     says                               state
+============ ================================== =====================
+correlation  which series follows which, when   `CorrelationState`
+multivariate each in range, and together odd    `MultivariateState`
+============ ================================== =====================
+
 A detector is a module with a state (a `msgspec.Struct` that resumes identically from its snapshot) and a judging
 function that returns None for a plainly normal value and a `verdict.Verdict` otherwise. What becomes of verdicts
 (opening, observing, resolving a pattern) is the business of `operators.patterns`. `tests/operators/detect/contract.py`
