@@ -17,7 +17,7 @@ from operators.incident.relations import Earlier, Pair, Relationship
 from operators.incident.seen import HOUR_US, GroupingConfig, Seen
 from operators.incident.state import Incident
 from operators.notices import Notice
-from operators.patterns import Life
+from operators.patterns import KNOWLEDGE, Life
 from sinks import incidents as sink
 from sources import history as source
 
@@ -127,7 +127,8 @@ class Desk:
         patterns = [
             one
             for one in noted.seen
-            if one.is_active or one.pattern_id in grouper.state.members or one.pattern_id not in noted.grouped
+            if (one.is_active or one.pattern_id in grouper.state.members or one.pattern_id not in noted.grouped)
+            and one.detector not in KNOWLEDGE
         ]
         outcome = grouper.advance(patterns, noted.gone, None if in_history else now)
         if not in_history:
