@@ -148,9 +148,11 @@ def test_what_is_unusual_about_a_group_is_a_pattern_in_an_incident(database: str
     assert swept.patterns == len(found) >= 1
     assert found[0][:4] == ("web", "joint", "multivariate", "web")
     assert START + timedelta(minutes=4500) < found[0][4] < START + timedelta(minutes=4515)
-    assert query(connection, "SELECT count(*) FROM pattern_evolution WHERE evolution_type = 'opened'") == [
-        (len(found),)
-    ]
+    opened = (
+        "SELECT count(*) FROM pattern_evolution AS e JOIN detected_patterns AS p ON p.id = e.pattern_id"
+        " WHERE evolution_type = 'opened' AND pattern_type = 'multivariate'"
+    )
+    assert query(connection, opened) == [(len(found),)]
 
 
 def test_switched_off_nothing_is_read(connection: Connection) -> None:
