@@ -98,7 +98,7 @@ GAP = 5.0
 """Usual intervals after which the trend is forgotten."""
 
 EXTREME, TINY = 1e150, 1e-130
-"""Values beyond the one are judged as it, those nearer to 0 than the other as 0, so that squares stay finite and exact."""
+"""Values beyond the one are judged as it, those nearer to 0 than the other as 0, so that squares keep their sense."""
 
 SCORE_LIMIT = 1e6
 """Greatest score: beyond it says nothing more."""
@@ -305,8 +305,7 @@ def _weigh(
     always: bool,
 ) -> tuple[Verdict | None, float, float]:
     """The verdict on a suspicious value, and how far it may move the mean and the level."""
-    unit = state.unit
-    ring = state.ring
+    unit, ring = state.unit, state.ring
     ordered = sorted(ring)
     base = median(ordered)
     least = ordered[0]
@@ -381,11 +380,9 @@ def _accept(state: SpikeState, value: float, place: float) -> float:
     """Take the median of the last values for the level; how far `place` is off it."""
     unit = state.unit
     recent = sorted([*state.ring[1 - ACCEPT_AFTER :], value])
-    level = median([math.asinh(item / unit) for item in recent] if unit else recent)
-    state.mean = state.level = level
-    state.trend = 0.0
-    state.run = 0
-    return place - level
+    state.mean = state.level = median([math.asinh(item / unit) for item in recent] if unit else recent)
+    state.trend, state.run = 0.0, 0
+    return place - state.level
 
 
 def confidence(score: float, threshold: float, seen: int) -> float:
