@@ -90,14 +90,15 @@ KNOTS = ((1.0, 0.7), (1.6, 0.77), (2.0, 0.81), (6.0, 0.9))
 
 GROWN = 400
 """Values after which a series' tail is known well enough."""
+
 REVIEW = 64
 """Values between two looks at whether the series spreads by ratio."""
 
 GAP = 5.0
 """Usual intervals after which the trend is forgotten."""
 
-EXTREME = 1e150
-"""Values beyond are judged as this, so that squares stay finite."""
+EXTREME, TINY = 1e150, 1e-130
+"""Values beyond the one are judged as it, those nearer to 0 than the other as 0, so that squares keep their sense."""
 
 SCORE_LIMIT = 1e6
 """Greatest score: beyond it says nothing more."""
@@ -193,6 +194,8 @@ def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, al
         if math.isnan(value):
             return None
         value = math.copysign(EXTREME, value)
+    elif -TINY < value < TINY:
+        value = 0.0
     seen = state.seen
     if seen < WARM_UP:
         _warm_up(state, time_us, value)
@@ -302,8 +305,7 @@ def _weigh(
     always: bool,
 ) -> tuple[Verdict | None, float, float]:
     """The verdict on a suspicious value, and how far it may move the mean and the level."""
-    unit = state.unit
-    ring = state.ring
+    unit, ring = state.unit, state.ring
     ordered = sorted(ring)
     base = median(ordered)
     least = ordered[0]
@@ -378,11 +380,9 @@ def _accept(state: SpikeState, value: float, place: float) -> float:
     """Take the median of the last values for the level; how far `place` is off it."""
     unit = state.unit
     recent = sorted([*state.ring[1 - ACCEPT_AFTER :], value])
-    level = median([math.asinh(item / unit) for item in recent] if unit else recent)
-    state.mean = state.level = level
-    state.trend = 0.0
-    state.run = 0
-    return place - level
+    state.mean = state.level = median([math.asinh(item / unit) for item in recent] if unit else recent)
+    state.trend, state.run = 0.0, 0
+    return place - state.level
 
 
 def confidence(score: float, threshold: float, seen: int) -> float:
@@ -394,7 +394,7 @@ def confidence(score: float, threshold: float, seen: int) -> float:
     >>> confidence(5.0, 5.0, 1000), round(confidence(10.0, 5.0, 1000), 2), confidence(5.0, 5.0, 30) < 0.7
     (0.7, 0.81, True)
     """
-    if score <= 0.0:
-        return 0.0
     strength = score / (threshold * max(1.0, (GROWN / (1 + seen)) ** 0.35))
-    return confident(KNOTS, strength) if strength >= 1.0 else max(0.0, 1.0 - 0.3 / strength)
+    if strength < 1.0:
+        return 1.0 - 0.3 / strength if strength > 0.3 else 0.0
+    return confident(KNOTS, strength)

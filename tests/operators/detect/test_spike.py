@@ -237,6 +237,11 @@ def test_the_quick_path_says_and_learns_what_the_full_one_does(values):
             assert not long.abnormal
 
 
+def test_squares_that_vanish_make_no_difference():
+    values = [0.0] * 30 + [1.5e-173] + [0.0] * 20
+    assert msgspec.msgpack.encode(feed(values)[1]) == msgspec.msgpack.encode(feed(values, always=True)[1])
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62), FLOATS), min_size=30, max_size=150))
 def test_no_input_breaks_the_numbers(points):
