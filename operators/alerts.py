@@ -13,7 +13,7 @@ import msgspec
 
 from operators.episodes import SEVERITIES, Severity
 from operators.notices import Evidence, Notice
-from operators.wording import number
+from operators.words import number
 
 ALERT_NAME = "HindsightIncident"
 """The `alertname` of every incident; Hindsight's alerts about itself have other names."""

@@ -49,6 +49,9 @@ STRONGER = 1.5
 """A peak that exceeds the one last told by this factor is told at once, as strengthening; a score that has fallen to
 the peak divided by its square, but still opens, as weakening. A change of direction is told as shifting."""
 
+KNOWLEDGE = frozenset({"correlation"})
+"""Detectors that find how things hang together, which is no trouble: severity info."""
+
 _LESS_IS_BETTER = ("_usage", "duration_s", "processing_ms", "failed")
 _ALGORITHMS = {"spike": "spike: median of EWMA, damped Holt and robust z"}
 
@@ -272,6 +275,8 @@ def severity(ratio: float, duration_us: int, count: int, welcome: bool = False) 
 
 
 def _severity(episode: Episode, subject: Subject) -> Severity:
+    if episode.detector in KNOWLEDGE:
+        return "info"
     welcome = episode.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
     ratio = episode.peak_score / episode.threshold
     return severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)

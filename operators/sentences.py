@@ -146,6 +146,36 @@ def _novelty(episode: Episode, subject: Subject) -> str:
     return f"{_series(subject)} is {number(episode.peak_value)} where it was {_usual(episode)} so far: {why}"
 
 
+def _correlation_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    lag = length(float(episode.evidence["lag_s"]))
+    after = f"after {lag}" if float(episode.evidence["lag_s"]) else "at the same time"
+    against = "" if episode.direction == "up" else ", the other way"
+    return _series(subject), f" follows {episode.evidence['leader']} {after}{against}"
+
+
+def _correlation(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    name = "".join(_correlation_name(episode, subject))
+    return (
+        f"{name}: correlation {number(float(evidence['strength']))} over {evidence['n']} values, chance of a find"
+        f" like it among all pairs and lags that were looked at {number(float(evidence['q_value']))}"
+    )
+
+
+def _multivariate_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    by = str(episode.evidence.get("contributors", ""))
+    return subject.entity, f": its series do not go together as they used to{f' ({by})' if by else ''}"
+
+
+def _multivariate(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    by = str(evidence.get("contributors", ""))
+    return (
+        f"the series of {subject.entity} do not go together as they used to: {number(episode.peak_score)} from what is"
+        f" usual, {number(episode.threshold)} is told{f'; by share: {by}' if by else ''}"
+    )
+
+
 Sentences = tuple[Callable[[Episode, Subject], tuple[str, str]], Callable[[Episode, Subject], str]]
 
 SENTENCES: Mapping[str, Sentences] = {
@@ -153,6 +183,8 @@ SENTENCES: Mapping[str, Sentences] = {
     "threshold": (_threshold_name, _threshold),
     "burst": (_burst_name, _burst),
     "overdue": (_overdue_name, _overdue),
+    "correlation": (_correlation_name, _correlation),
+    "multivariate": (_multivariate_name, _multivariate),
     "novelty": (_novelty_name, _novelty),
     "prior": (_prior_name, _prior),
     "sequence": (_sequence_name, _sequence),

@@ -12,6 +12,15 @@ sequence   tokens of events, in order           a mined sequence is under way, o
 prior      series with too little history       far off what its group is like             `YoungState`
 ========== ==================================== ========================================== ==================
 
+Two more watch the series of a group together, once a minute, with a function `advance`:
+
+============ ================================== =====================
+detector     says                               state
+============ ================================== =====================
+correlation  which series follows which, when   `CorrelationState`
+multivariate each in range, and together odd    `MultivariateState`
+============ ================================== =====================
+
 A detector is a module with a state (a `msgspec.Struct` that resumes identically from its snapshot) and a judging
 function that returns None for a plainly normal value and a `verdict.Verdict` otherwise. What becomes of verdicts
 (opening, observing, resolving a pattern) is the business of `operators.patterns`. `tests/operators/detect/contract.py`

@@ -49,21 +49,27 @@ def opportunity(**given: Any) -> Opportunity:
 def series(url: str, entity: str, measure: str, minutes: list[tuple[int, float]]) -> int:
     """A series with one value a minute, at minutes from T0; gives its id."""
     number = series_id(entity, measure)
-    with psycopg.connect(url) as connection:
-        connection.execute(
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(
             "INSERT INTO series VALUES (%s, %s, %s, 'resource') ON CONFLICT DO NOTHING", [number, entity, measure]
         )
-        for level in (10, 60, 300):
-            table = {10: "rollups_10s", 60: "rollups_1m", 300: "rollups_5m"}[level]
-            for minute, value in minutes if level < 300 else minutes[::5]:
-                at = T0 + minute * MINUTE
-                connection.execute(
-                    "SELECT ensure_partitions(table_name::regclass, ARRAY[%s]::timestamptz[]) FROM storage_policies"
-                    " WHERE table_name = %s", [at, table],
-                )  # fmt: skip
-                connection.execute(
-                    f'INSERT INTO {table} (series_id, "time", input, partition, n, sum, min, max, sum_squares, first,'
-                    " last, first_at, last_at) VALUES (%s, %s, 1, 0, 1, %s, %s, %s, %s, %s, %s, %s, %s)",
-                    [number, at, value, value, value, value * value, value, value, at, at],
-                )
+        for size, table in {1 / 6: "rollups_10s", 1: "rollups_1m", 5: "rollups_5m"}.items():
+            buckets: dict[float, list[tuple[int, float]]] = {}
+            for minute, value in minutes:
+                buckets.setdefault(minute // size * size if size > 1 else minute, []).append((minute, value))
+            times = [T0 + minute * MINUTE for minute in buckets]
+            cursor.execute("SELECT ensure_partitions(%s::regclass, %s::timestamptz[])", [table, times])
+            cursor.executemany(
+                f'INSERT INTO {table} (series_id, "time", input, partition, n, sum, min, max, sum_squares, first, last,'
+                " first_at, last_at) VALUES (%s, %s, 1, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (
+                        number, T0 + bucket * MINUTE, len(held), sum(values), min(values), max(values),
+                        sum(value * value for value in values), values[0], values[-1], T0 + held[0][0] * MINUTE,
+                        T0 + held[-1][0] * MINUTE,
+                    )
+                    for bucket, held in buckets.items()
+                    for values in [[value for _, value in held]]
+                ],
+            )  # fmt: skip
     return number
