@@ -17,6 +17,8 @@ takes a token (`hindsight token create`), reading only where the operator says s
 too."""
 
 _SHAPES: dict[str, Any] = {}
+_EXAMPLES: list[Any] = []
+"""Put in at the end: FastAPI drops every null on its way."""
 
 _WORDS = {
     401: "The token is missing or not valid.",
@@ -49,7 +51,7 @@ def answers(
     """
     content: dict[str, Any] = {"schema": _named(shape) if shape is not None else {"type": "string"}}
     if example is not None:
-        content["example"] = example
+        content["example"] = _kept(example)
     found: dict[int | str, dict[str, Any]] = {
         status: {"description": about or "Done.", "content": {media: content}},
     }
@@ -66,12 +68,24 @@ def body(*shapes: tuple[str, Any, Any], secured: bool = True) -> dict[str, Any]:
     content = {
         media: {
             "schema": _schema_of(shape),
-            "examples": {name: {"value": value} for name, value in examples.items()},
+            "examples": {name: {"value": _kept(value)} for name, value in examples.items()},
         }
         for media, shape, examples in shapes
     }
     found: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     return {"openapi_extra": {**found, **(SECURED if secured else {})}}
+
+
+def _kept(example: Any) -> str:
+    _EXAMPLES.append(example)
+    return f"example {len(_EXAMPLES) - 1}"
+
+
+def _put_in(content: dict[str, Any]) -> None:
+    if "example" in content:
+        content["example"] = _EXAMPLES[int(content["example"].split()[1])]
+    for one in content.get("examples", {}).values():
+        one["value"] = _EXAMPLES[int(one["value"].split()[1])]
 
 
 def _schema_of(shape: Any) -> dict[str, Any]:
@@ -113,11 +127,14 @@ def _schema(app: FastAPI) -> dict[str, Any]:
 
 
 def _tidy(operation: dict[str, Any]) -> None:
-    """FastAPI's own schema of errors out, and null as a value of parameters, which can't be sent."""
+    """Examples in; FastAPI's own schema of errors out, and null as a value of parameters, which can't be sent."""
     unprocessable = operation["responses"].get("422")
     if unprocessable and MEDIA not in unprocessable["content"]:
         problem = {MEDIA: {"schema": _named(ProblemBody)}}
         operation["responses"]["422"] = {"description": _WORDS[422], "content": problem}
+    for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+        for content in part.get("content", {}).values():
+            _put_in(content)
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]

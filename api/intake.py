@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from sinks.kafka import KafkaConfig, KafkaWriteError, KafkaWriter, NotAcknowledged
+from sinks.kafka import KafkaConfig, KafkaWriteError, KafkaWriter, NotAcknowledged, ensure_topics, input_topics
 from sinks.publish import Addressed
 from sources.spool import SpoolWriter
 
@@ -25,6 +25,8 @@ WAITING = 1000
 """Requests whose events may wait; more are turned away."""
 TOGETHER = 20_000
 """Events in one write, at most; a single request may bring more."""
+PARTITIONS = 4
+"""Of a topic that is made here, as `hindsight publish` makes them."""
 
 
 class IntakeError(Exception):
@@ -62,15 +64,24 @@ class SpoolLog:
 
 
 class KafkaLog:
-    """Events as records of the contract's topics."""
+    """Events as records of the contract's topics, which are made where they are missing."""
 
     def __init__(self, brokers: str, prefix: str, kafka_config: KafkaConfig | None, wait: float = 10.0) -> None:
-        self._writer = KafkaWriter(brokers, prefix, kafka_config)
+        self._brokers = brokers
+        self._prefix = prefix
+        self._extra = kafka_config
         self._wait = wait
+        self._late = 0.0
+        self._there = False
+        self._writer = KafkaWriter(brokers, prefix, kafka_config, stop=lambda: time.monotonic() > self._late)
 
     def write(self, events: Sequence[Addressed]) -> None:
         """Send, and wait for the acknowledgements. Sent again after an error, an event counts once all the same."""
+        self._late = time.monotonic() + self._wait
         try:
+            if not self._there:
+                ensure_topics(self._brokers, input_topics(self._prefix), PARTITIONS, self._extra, timeout=self._wait)
+                self._there = True
             for event in events:
                 self._writer.send(event.topic, event.key, event.raw)
             self._writer.flush(self._wait)
@@ -78,10 +89,11 @@ class KafkaLog:
             raise IntakeError("Kafka does not acknowledge") from None
         except KafkaWriteError as problem:
             log.warning("%s", problem)
-            raise IntakeError("Kafka refuses the events") from None
+            raise IntakeError("Kafka does not take them") from None
 
     def close(self) -> None:
         """Wait a little for what is open."""
+        self._late = time.monotonic() + 2.0
         try:
             self._writer.close(2.0)
         except KafkaWriteError as problem:

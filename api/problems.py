@@ -16,6 +16,7 @@ from sql.store import errors
 log = logging.getLogger(__name__)
 
 MEDIA = "application/problem+json"
+INTERNAL = "Something went wrong here; the operator's log says what."
 RETRY = "2"
 """Seconds after which a caller may try again what failed for want of the database."""
 
@@ -39,6 +40,16 @@ _HIDDEN = {
     "database-not-migrated": "The database lacks tables: `hindsight migrate` makes them.",
 }
 """What a caller is told instead of a message that may name hosts, accounts or tables."""
+
+_ROWS = {
+    "detected_patterns": "pattern",
+    "optimization_opportunities": "recommendation",
+    "incidents": "incident",
+    "analyses": "analysis",
+    "ml_models": "model",
+    "series": "series",
+}
+"""What a row of a table is."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -118,8 +129,18 @@ def of_store(error: errors.StoreError) -> Problem:
             headers = {"Retry-After": RETRY} if status == 503 else {}
             if status == 503:
                 log.warning("%s: %s", code, error)
-            return Problem(status, code, _HIDDEN.get(code, str(error)), headers=headers)
+            return Problem(status, code, _HIDDEN.get(code, _plain(str(error))), headers=headers)
     raise AssertionError(f"no problem for {type(error).__name__}")
+
+
+def _plain(said: str) -> str:
+    """The message without the name of a table.
+
+    >>> _plain("detected_patterns has no row 7"), _plain("limit is from 1 to 1000, not 0")
+    ('There is no pattern 7.', 'limit is from 1 to 1000, not 0')
+    """
+    table, found, key = said.partition(" has no row ")
+    return f"There is no {_ROWS.get(table, 'row')} {key}." if found else said
 
 
 def of_validation(error: RequestValidationError) -> Problem:
@@ -161,6 +182,11 @@ def install(app: FastAPI) -> None:
             headers["Allow"] = ", ".join(sorted(_methods(request)))
         return response_of(request, Problem(error.status_code, code, detail, headers=headers))
 
+    async def on_any(request: Request, _: Any) -> Response:
+        # The shield logs it: it is raised on once this is sent.
+        return response_of(request, Problem(500, "internal", INTERNAL))
+
+    app.add_exception_handler(Exception, on_any)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(errors.StoreError, on_store)
     app.add_exception_handler(RequestValidationError, on_validation)

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from api.config import ApiConfig
 from api.limits import Buckets
 from api.metrics import ApiMetrics
-from api.problems import MEDIA, Problem, body_of, of_store
+from api.problems import INTERNAL, MEDIA, Problem, body_of, of_store
 from api.tokens import Caller, Gate
 from sql.store.api import Token
 from sql.store.errors import StoreError
@@ -91,7 +91,7 @@ class Shield:
             await exchange.fail(of_store(error))
         except Exception:
             log.exception("request %s failed", exchange.request_id)
-            await exchange.fail(Problem(500, "internal", "Something went wrong here; the operator's log says what."))
+            await exchange.fail(Problem(500, "internal", INTERNAL))
         if exchange.status in (413, 429):
             self._metrics.refused.labels("size" if exchange.status == 413 else "rate").inc()
 

@@ -18,6 +18,7 @@ from api.routes.feedback import Zoned
 from api.services import ADMIN, Services, allowed, caller_of, page_reply, reply
 from operators.identity import identity
 from sql.store.api import Analysis
+from sql.store.where import equals
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 Word = Annotated[str, msgspec.Meta(max_length=200)]
@@ -78,7 +79,8 @@ def router(services: Services) -> APIRouter:
 
     def _ask(job: uuid.UUID, asked: dict[str, object], name: str) -> Analysis:
         with services.store.database.write():
-            if analyses.waiting() >= services.config.analyses_waiting:
+            there = analyses.analyses.first([equals("id", job)], order="id")
+            if there is None and analyses.waiting() >= services.config.analyses_waiting:
                 raise Problem(
                     429, "too-many-analyses", "Too many analyses wait; try again later.", headers={"Retry-After": "30"}
                 )

@@ -21,9 +21,13 @@ from sinks.publish import Addressed, Invalid, Limits, Line, address
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+STORE_SECONDS = 30.0
+"""A caller waits so long at most; its events may be stored all the same, and count once when they come again."""
 _ATTRIBUTES = ("id", "source", "type", "time", "specversion")
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _SCHEMA = {"type": "object", "description": "A CloudEvent 1.0, its data as in docs/events.md."}
+
+_EITHER = {"anyOf": [{"type": "object"}, {"type": "array", "items": _SCHEMA}]}
 
 
 class _Id(msgspec.Struct):
@@ -46,7 +50,7 @@ def router(services: Services) -> APIRouter:
         **body(
             (STRUCTURED, _SCHEMA, {"single": EVENT}),
             (BATCH, {"type": "array", "items": _SCHEMA}, {"batch": [EVENT]}),
-            (JSON, {}, {"data, attributes in ce- headers": EVENT["data"], "single": EVENT, "batch": [EVENT]}),
+            (JSON, _EITHER, {"data, attributes in ce- headers": EVENT["data"], "single": EVENT, "batch": [EVENT]}),
         ),
     )
     async def post_events(request: Request) -> Response:
@@ -65,9 +69,10 @@ def router(services: Services) -> APIRouter:
         valid = [one for one in found if isinstance(one, Addressed)]
         if valid:
             try:
-                await asyncio.wrap_future(services.intake.put(valid))
-            except IntakeError as problem:
-                detail = f"The events are not stored: {problem}. Send them again."
+                async with asyncio.timeout(STORE_SECONDS):
+                    await asyncio.wrap_future(services.intake.put(valid))
+            except (IntakeError, TimeoutError) as problem:
+                detail = f"The events are not stored: {str(problem) or 'it takes too long'}. Send them again."
                 raise Problem(503, "events-not-stored", detail, headers={"Retry-After": "5"}) from None
         results = [_result(index, one, raw) for index, (one, raw) in enumerate(zip(found, raws, strict=True))]
         for one in found:

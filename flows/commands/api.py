@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -78,9 +79,14 @@ def config_of(settings: Settings) -> ApiConfig:
         rate_loopback=settings.api_rate_loopback,
         cors_origins=settings.api_cors_origins,
         topic_prefix=settings.topic_prefix,
-        most_record=settings.max_record_bytes,
+        most_record=_most_record(settings),
         future_s=settings.future_limit_seconds,
     )
+
+
+def _most_record(settings: Settings) -> int:
+    # Kafka's own limit is of the whole record: key, headers and batch need their room.
+    return min(settings.max_record_bytes, 1_040_000 if "brokers" in settings.model_fields_set else 1 << 30)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -88,7 +94,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as problem:
-        raise click.ClickException(f"{host}:{port} can't be used: {problem.strerror or problem}") from None
+        words = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror or str(problem)
+        raise click.ClickException(f"{host}:{port} can't be used: {words}") from None
 
 
 def _event_log(settings: Settings) -> EventLog:

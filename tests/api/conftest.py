@@ -85,9 +85,7 @@ def shared(module_database: str) -> Iterator[Api]:
 def api(shared: Api) -> Iterator[Api]:
     """An API over a database without rows; the tests of a module share both, for a new one takes a second."""
     yield shared
-    with psycopg.connect(shared.url) as connection:
-        for table in FILLED:
-            connection.execute(f"DELETE FROM {table}")
+    empty(shared.url)
     shared.log.events.clear()
     shared.log.problem = None
 
@@ -97,3 +95,10 @@ def start(module_database: str) -> Iterator[Callable[..., Api]]:
     """Starts APIs with other configurations over the module's database."""
     with ExitStack() as ends:
         yield lambda **changes: ends.enter_context(running(module_database, **changes))
+    empty(module_database)
+
+
+def empty(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        for table in FILLED:
+            connection.execute(f"DELETE FROM {table}")
