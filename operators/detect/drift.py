@@ -17,8 +17,8 @@ Each drift told raises the bar for the next one (`HABIT_RAISE`). A drift is an e
 until the series has settled at the new level, which is the reference from then on.
 
 It does not work well on shifts of less than the range of a series that wanders (a random walk has to leave its own
-week) or of a strong season, on those shorter than half an hour, and not at all in the first day. A series that starts on
-a quiet weekend drifts on its first Monday. A slow ramp is `trend`'s; a spread that drops to nothing is `flatline`'s.
+week) or of a strong season, on those shorter than half an hour, and not at all in the first day. A series that starts
+on a quiet weekend drifts on its first Monday. A slow ramp is `trend`'s; a spread that drops to nothing is `flatline`'s.
 """
 
 import math

@@ -54,11 +54,14 @@ RUN_MEMORY_US = 14.0 * DAY_US
 QUICK = 1.0 / 24.0
 """Learning rate of the recent size of steps."""
 
-LIMP = 0.02
+LIMP = 0.03
 """The recent steps, as a share of the least that they ever were, at which a moving series counts as stuck."""
 
 RECOVER = 3
 """Changes that end it."""
+
+LAG = 128
+"""Changes between two looks at the least step: what shrinks must not become its own measure while it does."""
 
 
 class FlatlineConfig(msgspec.Struct, frozen=True):
@@ -73,13 +76,13 @@ class FlatlineState(
     rename={
         "first_us": "f", "last_us": "t", "last": "v", "seen": "n", "changes": "c", "rate": "p", "run": "r",
         "since_us": "s", "longest": "l", "longest_us": "u", "runs": "k", "step": "q", "least": "m", "limp": "w",
-        "told": "o", "back": "b",
+        "told": "o", "back": "b", "waiting": "g",
     },
 ):  # fmt: skip
     """About 150 bytes. `run` equal values since `since_us`; `longest` (values) and `longest_us` are the decayed maxima.
 
-    `rate` is the share of values that changed, `step` the recent mean size of a step, `least` the least it has been,
-    `limp` counts values below `LIMP` of that. `told` while the series is stuck, `back` counts changes since.
+    `rate` is the share of values that changed, `step` the recent mean size of a step, `least` the least it has been
+    (`waiting` is not in it yet), `limp` counts values below `LIMP` of that. `told` while the series is stuck, `back` counts changes since.
     """
 
     first_us: int = 0
@@ -98,6 +101,7 @@ class FlatlineState(
     limp: int = 0
     told: int = 0
     back: int = 0
+    waiting: float = math.inf
 
 
 def judge(
@@ -148,6 +152,8 @@ def _changed(state: FlatlineState, time_us: int, value: float, always: bool) -> 
         state.longest_us -= fade * state.longest_us
     state.run, state.since_us, state.last_us = 1, time_us, time_us
     state.step += (QUICK if state.changes > 24 else 1.0 / state.changes) * (change - state.step)
+    if run > LAG:
+        state.least = min(state.least, state.step)
     limp = _limp(state) if state.changes > LEAST_CHANGES else False
     if state.told:
         state.back = 0 if limp else state.back + 1
@@ -162,15 +168,15 @@ def _changed(state: FlatlineState, time_us: int, value: float, always: bool) -> 
 
 
 def _limp(state: FlatlineState) -> bool:
-    """Whether steps are tiny now; else the least they have been is learned."""
-    if not state.least:
-        state.least = state.step
+    """Whether steps are tiny now, by the least that they were up to `LAG` changes ago, which is learned."""
     if state.step < LIMP * state.least:
         state.limp += 1
         return True
-    # Once in a while the least is forgotten a little, so that a series may become livelier.
-    state.least = min(state.step, state.least * 1.0005)
     state.limp = 0
+    if not state.changes % LAG:
+        # It is forgotten a little each time, so that a series may become livelier.
+        state.least = min(state.waiting, 1.05 * state.least) if state.least else min(state.waiting, state.step)
+        state.waiting = state.step
     return False
 
 
