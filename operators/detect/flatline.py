@@ -82,7 +82,8 @@ class FlatlineState(
     """About 150 bytes. `run` equal values since `since_us`; `longest` (values) and `longest_us` are the decayed maxima.
 
     `rate` is the share of values that changed, `step` the recent mean size of a step, `least` the least it has been
-    (`waiting` is not in it yet), `limp` counts values below `LIMP` of that. `told` while the series is stuck, `back` counts changes since.
+    (`waiting` is not in it yet), `limp` counts values with steps below `LIMP` of that.
+    `told` while the series is stuck, `back` counts changes since.
     """
 
     first_us: int = 0

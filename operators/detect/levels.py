@@ -51,7 +51,7 @@ def extend(kept: Range, value: float, reach: int) -> None:
     >>> for value in range(1000):
     ...     extend(kept, float(value), 500)
     >>> kept.step, len(kept.lows), span(kept, 100)
-    (24, 32, (215.0, 863.0, 539.5))
+    (24, 24, (420.0, 899.0, 659.5))
     """
     if not kept.count:
         kept.low = kept.high = value

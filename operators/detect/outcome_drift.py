@@ -19,10 +19,14 @@ from operators.detect.stats import Z_ONE_SIDED_95, wilson_lower
 from operators.detect.verdict import Verdict
 
 LEAST_RISE = 0.05
-"""Least rise of the rate, between the reference and the lower bound of the new rate."""
+"""Least rise of the rate, from the reference to the lower bound (95 %) of the new one, which is also above the upper
+bound of the reference."""
 
 LEAST_FAILURES = 5
 """Least failures since the change."""
+
+LEAST_BEFORE = 30
+"""Least outcomes before the change: the most favourable beginning of a few is a lucky one."""
 
 HOLD = 20
 """Outcomes after a drift that are neither normal nor a new drift."""
@@ -58,7 +62,7 @@ def update(state: OutcomeState, time_us: int, failed: float, delta: float) -> bo
     >>> state = OutcomeState()
     >>> told = [update(state, i, float(i % 10 == 0 or i > 300), 0.001) for i in range(340)]
     >>> told.index(True)
-    310
+    304
     """
     count = state.count = state.count + 1.0
     state.rate += (failed - state.rate) / count
@@ -89,8 +93,10 @@ def judge(
     failures = count * state.rate - best * state.best_rate
     new = failures / after if after else state.rate
     if drifted:
-        sure = wilson_lower(failures, after) - state.best_rate
-        drifted = sure >= LEAST_RISE and failures >= LEAST_FAILURES
+        least = wilson_lower(failures, after)
+        most_before = 1.0 - wilson_lower(best * (1.0 - state.best_rate), best)
+        drifted = least >= max(state.best_rate + LEAST_RISE, most_before)
+        drifted = drifted and failures >= LEAST_FAILURES and best >= LEAST_BEFORE
     verdict = None
     if drifted:
         old = state.best_rate
@@ -102,8 +108,8 @@ def judge(
             low=0.0,
             high=min(1.0, old + math.sqrt(math.log(1.0 / config.delta) / (2.0 * best))),
             direction="up",
-            # The first reference may have been a lucky beginning: a short one is worth less.
-            confidence=min(0.98, max(0.0, 1.0 - 0.3 * (1.0 + 30.0 / best) / max(z / 3.0, 1.0))),
+            # A short reference is worth less.
+            confidence=min(0.98, max(0.0, 1.0 - 0.3 * (1.0 + LEAST_BEFORE / best) / max(z / 3.0, 1.0))),
             abnormal=True,
             evidence={
                 "kind": "errors",

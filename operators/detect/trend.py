@@ -47,7 +47,10 @@ WALK = 4.0
 """The way of the line, in typical ways of a random walk that moves as the series did before the window."""
 
 PAIRS = 96
-"""Pairs of blocks a day apart from which the typical way of a day is known; with fewer the series is taken for a walk."""
+"""Pairs of blocks a day apart from which the typical way of a day is known; with fewer, shorter steps are drawn out."""
+
+SHORT = 6
+"""Blocks of such a shorter step."""
 
 SEASONAL = 0.7
 """There is a season when a day's difference has a variance below this share of that of the blocks."""
@@ -128,11 +131,11 @@ def judge(state: TrendState, time_us: int, value: float, config: TrendConfig, al
     """Judge the block that `value` ends, if it does, and learn `value`. None means plainly normal.
 
     >>> state, config, opened = TrendState(), TrendConfig.of("disk_usage"), None
-    >>> for hour in range(80):
-    ...     level = 40.0 + (hour * 37 % 11) / 10 + max(0, hour - 40) * 0.5
+    >>> for hour in range(150):
+    ...     level = 40.0 + (hour * hour % 11) / 10 + max(0, hour - 100) * 0.25
     ...     opened = opened or judge(state, hour * HOUR_US, level, config)
-    >>> opened.direction, round(opened.evidence["per_hour"], 1), round(opened.evidence["hours_to_bound"]) > 90
-    ('up', 0.5, True)
+    >>> opened.direction, round(opened.evidence["per_hour"], 1), opened.evidence["hours_to_bound"] > 150
+    ('up', 0.2, True)
     """
     if not -EXTREME < value < EXTREME:
         if math.isnan(value):
@@ -280,8 +283,12 @@ def _walk(blocks: list[float | None], day: int, any_season: bool) -> float | Non
         if squares < SEASONAL * math.fsum([(item - mean) * (item - mean) / len(known) for item in known]):
             return None
     if count < PAIRS:
-        steps = math.fsum([(now - before) * (now - before) for now, before in zip(apart[1:], apart, strict=False)])
-        squares = max(squares, steps / (count - 1) / 2.0 * day)
+        # Of a walk the squares of steps grow with their length, of independent values they don't.
+        one = math.fsum([(now - before) * (now - before) for now, before in zip(apart[1:], apart, strict=False)])
+        long = math.fsum([(now - before) * (now - before) for now, before in zip(apart[SHORT:], apart, strict=False)])
+        one, long = one / (count - 1), long / max(1, count - SHORT)
+        walk = max(0.0, long - one) / (SHORT - 1) * day / 2.0
+        squares = max(squares, one / 2.0 + walk) * PAIRS / count
     return math.sqrt(squares)
 
 

@@ -1,13 +1,28 @@
 import msgspec
 import pytest
 
-from operators.detect import spike, threshold
+from operators.detect import drift, flatline, missing, outcome_drift, spike, threshold, trend
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
 CPU = threshold.rule_for("cpu_usage")
 FAILED = threshold.rule_for("failed")
 SPIKE = spike.SpikeConfig()
+
+
+def slow(name, module, state_type, config, size_limit, outcomes=False):
+    """A detector of slow things, as it is and with a score for each value."""
+    return [
+        Track(
+            name + (", always" if always else ""),
+            state_type,
+            lambda *point, always=always: module.judge(*point, config, always=always),
+            size_limit,
+            outcomes,
+        )
+        for always in (False, True)
+    ]
+
 
 TRACKS = [
     Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 600),
@@ -20,6 +35,11 @@ TRACKS = [
         700,
         outcomes=True,
     ),
+    *slow("drift", drift, drift.DriftState, drift.DriftConfig(), 6144),
+    *slow("trend", trend, trend.TrendState, trend.TrendConfig(), 2048),
+    *slow("flatline", flatline, flatline.FlatlineState, flatline.FlatlineConfig(), 300),
+    *slow("missing", missing, missing.MissingState, missing.MissingConfig(), 300),
+    *slow("outcome drift", outcome_drift, outcome_drift.OutcomeState, outcome_drift.OutcomeConfig(), 100, True),
 ]
 
 
