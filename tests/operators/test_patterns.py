@@ -363,3 +363,17 @@ def test_a_pattern_weakens_and_comes_back():
 def test_a_pattern_shifts_when_it_turns():
     told, _ = drive(every(10, verdict(), verdict(direction="down"), verdict(direction="down"), verdict()))
     assert kinds(told) == ["opened", "shifting", "observed", "shifting"]
+
+
+@pytest.mark.parametrize(
+    ("detector", "count", "evidence", "most"),
+    [("spike", 2, {}, "medium"), ("spike", 3, {}, "high"), ("drift", 9, {}, "medium"), ("threshold", 1, {}, "high"),
+     ("threshold", 9, {"usual": 0.4}, "medium"), ("correlation", 9, {}, "info")],
+)  # fmt: skip
+def test_who_may_wake_somebody(detector, count, evidence, most):
+    episode = Episode(detector, 0, SECOND, SECOND, count=count, peak_score=40.0, threshold=5.0, evidence=evidence)
+    if detector == "threshold":
+        evidence |= {"rule": "r", "limit": 5.0, "unit": "%", "in_a_row": 1}
+    if detector in ("drift", "correlation"):
+        evidence |= {"leader": "a", "lag_s": 0.0, "strength": 1.0, "q_value": 0.0, "n": 9}
+    assert snapshot_pattern(episode, WEB).severity == most
