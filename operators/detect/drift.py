@@ -25,8 +25,6 @@ on a quiet weekend drifts on its first Monday. A slow ramp is `trend`'s; a sprea
 import math
 from itertools import pairwise
 
-import msgspec
-
 from operators.detect.adwin import Adwin, add, drop, look
 from operators.detect.drift_state import DriftConfig, DriftState, View
 from operators.detect.levels import Range, expect, extend, learn, shift, span
