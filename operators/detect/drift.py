@@ -2,9 +2,10 @@
 
 Values are averaged into blocks (a minute, or one value where they are rarer), freed of the daily and weekly season
 once there is one to see, and whitened by an autoregression of order one; what is left, z, is what the series did that
-its own past did not announce. Two ADWINs (`adwin.py`) watch it: one on z at .002 (a level), one on |z| at 1e-4 (a
-spread or shape at equal mean); another on z at 1e-4 would say nothing that the first has not said. On autocorrelated
-values ADWIN alone tells changes that are none, and a random walk has no level at all, so a cut is told only if
+its own past did not announce. Two ADWINs (`adwin.py`) watch: one z at .002 (a level), one the size of steps from block
+to block over sqrt 2 at 1e-4 (a spread or shape at equal mean; |z| itself would grow with a new level and shrink with a
+new fit, and z at 1e-4 would say nothing that z at .002 has not said). On autocorrelated values ADWIN alone tells
+changes that are none, and a random walk has no level at all, so a cut is told only if
 
 - it is **material**: at least one deviation of single values and `relative_floor` of the level (spread: factor 1.5);
 - it leads **where the series has not been**: the median of the last 12 blocks, or a slower level, lies outside
@@ -22,11 +23,11 @@ on a quiet weekend drifts on its first Monday. A slow ramp is `trend`'s; a sprea
 """
 
 import math
-
-import msgspec
+from itertools import pairwise
 
 from operators.detect.adwin import Adwin, add, drop, look
-from operators.detect.levels import Range, Season, expect, extend, learn, shift, span
+from operators.detect.drift_state import DriftConfig, DriftState, View
+from operators.detect.levels import Range, expect, extend, learn, shift, span
 from operators.detect.stats import median
 from operators.detect.verdict import Verdict
 from operators.detect.whitening import Model, move, start, surprise
@@ -41,7 +42,7 @@ DELTA_LEVEL = 0.002
 """ADWIN's confidence for the level."""
 
 DELTA_SPREAD = 1e-4
-"""ADWIN's confidence for |z|, whose tail is heavier."""
+"""ADWIN's confidence for the size of steps, whose tail is heavier."""
 
 WARM_UP = 24
 """Blocks before a model is made, and again before it is used."""
@@ -69,6 +70,9 @@ YOUNG_US = 5 * DAY_US // 2
 
 WEEK_US = 8 * DAY_US
 """From this age a weekly season is known as well, and a range is remembered for as long as this."""
+
+SQRT_HALF = math.sqrt(0.5)
+"""Makes a difference of two values comparable with one of them."""
 
 USUAL_NOISE = 0.7979
 """Mean of |z| for Gaussian values: sqrt(2 / pi)."""
@@ -103,73 +107,6 @@ EXTREME = 1e140
 
 SCORE_LIMIT = 1e6
 """Greatest score."""
-
-
-class DriftConfig(msgspec.Struct, frozen=True):
-    """How ready the track is to speak.
-
-    `bar` multiplies what each condition asks for. `relative_floor` (share of the level) and `absolute_floor` (the
-    series' unit) are the least shifts that matter.
-    """
-
-    bar: float = 1.2
-    relative_floor: float = 0.005
-    absolute_floor: float = 0.0
-
-
-class DriftState(
-    msgspec.Struct,
-    gc=False,
-    rename={
-        "first_us": "f", "fresh_us": "fr", "last_us": "t", "cadence_us": "c", "usual_us": "cu", "start_us": "b",
-        "count": "n", "block": "bm", "squares": "q", "within": "w", "values": "v", "recent": "r", "slow": "sl",
-        "spread": "sp", "season": "s", "model": "m", "level_window": "a", "spread_window": "d", "raw_range": "ra",
-        "quick_range": "rq", "slow_range": "rl", "spread_range": "rs", "quick_us": "oq", "slow_us": "ol",
-        "spread_us": "os", "habit": "h", "habit_us": "ht", "score": "x", "told": "k", "told_level": "l",
-        "held_us": "u",
-    },
-):  # fmt: skip
-    """What the track knows of one series: up to 6 KB as msgpack.
-
-    `block`, `count` and `squares` (mean, size, squared deviations) are of the open block, `within` is the usual spread
-    of values in a block. `values` and `recent` are the last blocks and their residuals to the season, `slow` and
-    `spread` follow residuals and their surprise. `model` is None in the warm-up after a fresh start (`fresh_us`). The
-    ranges are of the raw level, of the residuals' quick and slow level, and of the logarithm of `spread`; `quick_us`,
-    `slow_us` and `spread_us` say since when these are out of their ranges (0: they are not). `told` is the kind of the
-    last drift while it holds: until `held_us`, then until the series settles at `told_level`.
-    """
-
-    first_us: int = 0
-    fresh_us: int = 0
-    last_us: int = 0
-    cadence_us: float = 0.0
-    usual_us: float = 0.0
-    start_us: int = 0
-    count: int = 0
-    block: float = 0.0
-    squares: float = 0.0
-    within: float = 0.0
-    values: list[float] = msgspec.field(default_factory=list)
-    recent: list[float] = msgspec.field(default_factory=list)
-    slow: float = 0.0
-    spread: float = 0.0
-    season: Season = msgspec.field(default_factory=Season)
-    model: Model | None = None
-    level_window: Adwin = msgspec.field(default_factory=Adwin)
-    spread_window: Adwin = msgspec.field(default_factory=Adwin)
-    raw_range: Range = msgspec.field(default_factory=Range)
-    quick_range: Range = msgspec.field(default_factory=Range)
-    slow_range: Range = msgspec.field(default_factory=Range)
-    spread_range: Range = msgspec.field(default_factory=Range)
-    quick_us: int = 0
-    slow_us: int = 0
-    spread_us: int = 0
-    habit: float = 0.0
-    habit_us: int = 0
-    score: float = 0.0
-    told: str = ""
-    told_level: float = 0.0
-    held_us: int = 0
 
 
 def judge(state: DriftState, time_us: int, value: float, config: DriftConfig, always: bool = False) -> Verdict | None:
@@ -240,20 +177,27 @@ def _close(state: DriftState, now: int, config: DriftConfig) -> Verdict | None:
     if model is None:
         if len(state.recent) == WARM_UP:
             model = state.model = start(state.recent)
-            state.slow, state.spread = model.mean, USUAL_NOISE * model.sigma
+            state.slow = model.mean
+            steps = sorted([abs(after - before) for before, after in pairwise(state.recent)])
+            state.spread = state.unit = max(median(steps) * SQRT_HALF / 0.8453, USUAL_NOISE * 0.1 * model.sigma)
             state.usual_us = state.cadence_us or 1.0
             state.recent = state.recent[-LEAST_BLOCKS:]
         return None
-    z = surprise(model, residual)
+    if model.previous is not None:
+        step = abs(residual - model.previous) * SQRT_HALF
+        _put(state.spread_window, min(step / state.unit, CLIP))
+        state.spread += SLOW * (min(step, CLIP * max(state.spread, state.unit)) - state.spread)
+    # What may be a new level must not be learned as autocorrelation, which would hide it.
+    z = surprise(model, residual, learning=not (state.quick_us or state.slow_us))
     if z is not None:
-        z = -CLIP if z < -CLIP else CLIP if z > CLIP else z
-        noise = abs(z)
-        state.spread += SLOW * (noise * model.sigma - state.spread)
-        for window, item in ((state.level_window, z), (state.spread_window, noise)):
-            add(window, item)
-            if window.width > WIDTH:
-                drop(window)
+        _put(state.level_window, -CLIP if z < -CLIP else CLIP if z > CLIP else z)
     return _weigh(state, model, now, config) if model.seen >= 2 * WARM_UP else None
+
+
+def _put(window: Adwin, value: float) -> None:
+    add(window, value)
+    if window.width > WIDTH:
+        drop(window)
 
 
 def _keep(ring: list[float], value: float, size: int) -> None:
@@ -302,24 +246,6 @@ def _weigh(state: DriftState, model: Model, now: int, config: DriftConfig) -> Ve
     return verdict
 
 
-class View(msgspec.Struct, frozen=True, gc=False):
-    """What a block shows, and what is asked for now: the conditions' bar, the margin in ranges, the least shift.
-
-    `level` and `raw` are quick levels of residuals and of values, `spread` is a logarithm, `deviation` is that of
-    single values, `pace` the µs between blocks.
-    """
-
-    now: int
-    pace: float
-    bar: float
-    margin: float
-    floor: float
-    deviation: float
-    level: float
-    raw: float
-    spread: float
-
-
 def _margin(season: bool, fresh: int, age: int) -> float:
     if fresh >= WEEK_US:
         return MARGIN
@@ -336,16 +262,26 @@ def _outside(kept: Range, value: float, since_us: int, view: View) -> tuple[floa
     return (value - high if value > high else value - low if value < low else 0.0), low, middle, high
 
 
+def _since(since_us: int, outside: float, view: View) -> int:
+    """Since when it is outside; what is not told within a day, or some hundred blocks, belongs to the range."""
+    if not outside:
+        return 0
+    return since_us if since_us and view.now - since_us < max(DAY_US, 96 * view.pace) else view.now
+
+
 def _level(state: DriftState, model: Model, view: View) -> Verdict | None:
     """Is the level out of its range, materially, lastingly, and is there a cut?"""
     season = state.season
     quick = _outside(state.quick_range, view.level, state.quick_us, view)
     slow = _outside(state.slow_range, state.slow, state.slow_us, view)
     raw = _outside(state.raw_range, view.raw, state.quick_us or state.slow_us, view)
-    if quick is None or slow is None or raw is None:
+    if quick is None or slow is None:
+        # Nothing is known of before the excursion.
+        state.quick_us = state.slow_us = 0
         return None
-    state.quick_us = (state.quick_us or view.now) if quick[0] else 0
-    state.slow_us = (state.slow_us or view.now) if slow[0] else 0
+    raw = raw or (0.0, view.raw, view.raw, view.raw)
+    state.quick_us = _since(state.quick_us, quick[0], view)
+    state.slow_us = _since(state.slow_us, slow[0], view)
     if season.on and view.now - state.fresh_us < WEEK_US and not raw[0]:
         return None
     floor = max(view.floor, 0.25 * view.deviation)
@@ -392,9 +328,10 @@ def _spread(state: DriftState, view: View) -> Verdict | None:
     """The same questions of the spread, on a logarithmic scale."""
     known = _outside(state.spread_range, view.spread, state.spread_us, view)
     if known is None:
+        state.spread_us = 0
         return None
     outside, low, old, high = known
-    state.spread_us = (state.spread_us or view.now) if outside else 0
+    state.spread_us = _since(state.spread_us, outside, view)
     place = abs(outside) / (view.margin * (high - low) + SPREAD_FLOOR) / view.bar
     size = (view.spread - old) / math.log(SPREAD_UP if view.spread > old else SPREAD_DOWN) / view.bar
     if place < 1.0 or size < 1.0:

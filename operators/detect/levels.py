@@ -22,6 +22,9 @@ SEASON_ON, SEASON_OFF = 0.5, 0.8
 RATE = 1.0 / 24.0
 """Learning rate of errors and of the plain level, an hour each: a memory of a day."""
 
+UNUSUAL = 2.0
+"""Errors count at most so many times the plain level's usual one."""
+
 TABLE_RATE = 0.5
 """Share of a week's value in its hour's entry."""
 
@@ -159,8 +162,12 @@ def _finish(season: Season) -> bool:
     guess = _entry(table, hour)
     if guess is not None:
         rate = max(RATE, 1.0 / (season.tried + 1))
-        season.by_season += rate * (abs(mean - guess) - season.by_season)
-        season.by_level += rate * (abs(mean - season.level) - season.by_level)
+        by_season, by_level = abs(mean - guess), abs(mean - season.level)
+        if season.tried > TRIED_HOURS:
+            # A sudden new level is no proof against a season.
+            by_season, by_level = min(by_season, UNUSUAL * season.by_level), min(by_level, UNUSUAL * season.by_level)
+        season.by_season += rate * (by_season - season.by_season)
+        season.by_level += rate * (by_level - season.by_level)
         season.tried += 1
     season.level = season.level + RATE * (mean - season.level) if season.tried or season.held else mean
     season.held.append((hour, mean))

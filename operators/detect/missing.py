@@ -9,10 +9,10 @@ the clock: a replay says the same). A silence is abnormal when
   so many weeks in a row that it is no chance (`CHANCE`, by the share of hours that have arrivals: four weeks for a
   nightly run, two for a weekly one), and an hour after it nothing has come.
 
-Only hours in which the series is usually active count for the first: by hour of the week once that hour has been
-watched for a week; before, a series that spoke in every hour of its first day is taken to speak always, and any other
-is given the benefit of the doubt until a week is known. On the first day silence must last an eighth of the
-history, and in its first 14 hours a day: they may be somebody's working day.
+Only hours in which the series is usually active count for the first, if it speaks often enough to tell (`HOURLY_US`):
+by hour of the week once that hour has been watched for a week; before, a series that spoke in every hour of its first
+day is taken to speak always, and any other is given the benefit of the doubt until a week is known. On the first day
+silence must last an eighth of the history, and in its first 14 hours a day: they may be somebody's working day.
 
 The interval is learned as a median, the longest as a maximum that no single outage can raise beyond what was just
 abnormal: an outage does not become usual, outages do. Arrivals at random (Poisson) need 18 usual intervals, which they
@@ -35,7 +35,7 @@ WEEK_HOURS = 168
 REGULAR = 18.0
 """Usual intervals of silence that are needed for a dense series."""
 
-REGULAR_SPARSE = 3.0
+REGULAR_SPARSE = 3.5
 """The same for one whose intervals last an hour and more, where arrivals are regular: 18 nights would be too late."""
 
 SPARSE_US = float(HOUR_US)
@@ -73,6 +73,9 @@ GRACE_US = HOUR_US
 
 FADE_US = 21.0 * DAY_US
 """Time after which the longest interval counts as 1/e of what it was."""
+
+HOURLY_US = 600.0 * SECOND_US
+"""Up to this usual interval an hour without arrivals means something; above it all time counts as active."""
 
 RATE = 0.02
 """Learning rate of the median interval, a share of it."""
@@ -135,7 +138,7 @@ def judge(
         limit = _limit(state, config) if seen >= LEAST_ARRIVALS else float(gap)
         # Nights and weekends known to be quiet are no long intervals, and an outage makes none of its hours quiet.
         outage = silent(state, time_us, config) is not None
-        active = _active_time(state, time_us, limit) if state.slots and gap > HOUR_US else float(gap)
+        active = _active_time(state, time_us, limit) if gap > HOUR_US else float(gap)
         state.longest_us = max(state.longest_us, min(active, limit))
     if seen < 25:
         # A median that is still new moves by larger shares.
@@ -210,9 +213,7 @@ def silent(state: MissingState, now_us: int, config: MissingConfig) -> Verdict |
     age = state.last_us - state.first_us
     if age < DAY_US:
         limit = max(limit, FIRST_DAY * age if age > WORKDAY_US else float(DAY_US))
-    active = float(silence)
-    if state.slots and silence > limit:
-        active = _active_time(state, now_us, limit)
+    active = _active_time(state, now_us, limit) if silence > limit else 0.0
     if active >= limit:
         return _verdict(state, silence, limit, active / limit, "interval")
     if missed is not None:
@@ -222,6 +223,8 @@ def silent(state: MissingState, now_us: int, config: MissingConfig) -> Verdict |
 
 def _active_time(state: MissingState, now_us: int, enough: float) -> float:
     """The part of the silence in hours that are usually active, at most a little more than `enough`, from its start."""
+    if not state.slots or state.usual_us > HOURLY_US:
+        return float(now_us - state.last_us)
     total, at = 0.0, state.last_us
     # A silence of a month needs no more detail than that.
     stop = min(now_us, state.last_us + 4 * 7 * DAY_US)

@@ -17,6 +17,7 @@ The slope and its interval are in the series' unit per hour and per day; where a
 is the time until it is reached. It is judged when a block ends, and neither normal nor abnormal in between, until the
 slope is no longer sure.
 
+The first slope that is told tends to be too steep (chance helps it over the bar); it becomes surer with each block.
 It says nothing before two days are known, does not see trends that stay within the daily swing, needs two days of
 growth where there is a season and no week is known, and takes a first rise of a sawtooth of many days for what it is.
 """
@@ -197,6 +198,9 @@ def _close(state: TrendState, number: int, now: int, config: TrendConfig, always
         line = _line(blocks, size, day, week, state.noise, config)
         if line is not None and (best is None or line[0] > best[0]):
             best = line
+            # The longest window that will do: the best score is often one where chance has helped.
+            if line[0] >= 1.0:
+                break
     if best is None:
         state.told, state.line = 0, None
         return None

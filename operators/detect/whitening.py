@@ -57,28 +57,33 @@ def start(values: list[float]) -> Model:
     return model
 
 
-def surprise(model: Model, value: float) -> float | None:
+def surprise(model: Model, value: float, learning: bool = True) -> float | None:
     """The innovation of `value` in deviations, then learn it. None after a gap (`previous` was set to None).
+
+    Without `learning` nothing is remembered but the value itself.
 
     >>> model = start([5.0, 7.0] * 10)
     >>> round(surprise(model, 9.0), 1)
     3.0
     """
+    previous = model.previous
+    model.previous = value
+    z = None
+    if previous is not None:
+        z = (value - model.centre - model.phi * (previous - model.centre)) / model.sigma
+    if not learning:
+        return z
     seen = model.seen = model.seen + 1
     rate = 1.0 / seen if seen < MEMORY else 1.0 / MEMORY
-    previous = model.previous
     reach = REACH * (math.sqrt(model.cov0) or model.sigma)
     off = value - model.mean
     off = -reach if off < -reach else reach if off > reach else off
     model.mean += rate * off
     model.cov0 += rate * (off * off - model.cov0)
-    model.previous = value
-    z = None
     if previous is not None:
         before = previous - model.mean
         before = -reach if before < -reach else reach if before > reach else before
         model.cov1 += rate * (off * before - model.cov1)
-        z = (value - model.centre - model.phi * (previous - model.centre)) / model.sigma
     if seen >= model.fitted + (model.fitted if model.fitted < MEMORY else MEMORY):
         _fit(model)
     return z
