@@ -8,7 +8,7 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 import msgspec
 
 from operators.detect.burst import BurstState
-from operators.detect.drift import DriftState
+from operators.detect.drift_state import DriftState
 from operators.detect.flatline import FlatlineState
 from operators.detect.missing import MissingState
 from operators.detect.novelty_state import NoveltyState

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from operators.detect import drift, flatline, novelty, outcome_drift, spike, trend
+from operators.detect import drift, drift_state, flatline, novelty, outcome_drift, spike, trend
 from operators.detect.verdict import Verdict
 from operators.encode import SPARSE_KINDS
 from operators.taxonomy import KINDS
@@ -43,10 +43,10 @@ def tracks_of(kind: str, measure: str, sensitivity: float) -> tuple[Track, ...]:
         return (
             Track("drift", "outcomes", outcome_drift.OutcomeState, outcome_drift.judge, outcome_drift.OutcomeConfig()),
         )
-    shift = drift.DriftConfig(absolute_floor=1.0 if measure.endswith("_usage") else 0.0)
+    shift = drift_state.DriftConfig(absolute_floor=1.0 if measure.endswith("_usage") else 0.0)
     found = [
         Track("spike", "spike", spike.SpikeState, spike.judge, spike.SpikeConfig.of(sensitivity, measure)),
-        Track("drift", "drift", drift.DriftState, drift.judge, shift),
+        Track("drift", "drift", drift_state.DriftState, drift.judge, shift),
         Track("trend", "trend", trend.TrendState, trend.judge, trend.TrendConfig.of(measure)),
     ]
     if kind not in SPARSE_KINDS:

@@ -179,6 +179,11 @@ def judge(state: ThresholdState, rule: Rule, value: float, time_us: int | None =
         state.streak += 1
         margin = min((value - rule.limit) / rule.limit, MARGIN_LIMIT)
         state.weight = min(state.weight + EVIDENCE_EACH + EVIDENCE_MARGIN * margin, EVIDENCE_LIMIT)
+    evidence: dict[str, int | float | str] = {
+        "rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak,
+    }  # fmt: skip
+    if state.usual:
+        evidence["usual"] = round(state.share, 4)
     return Verdict(
         score=rule.score(value),
         threshold=1.0,
@@ -188,8 +193,7 @@ def judge(state: ThresholdState, rule: Rule, value: float, time_us: int | None =
         direction="up",
         confidence=1.0 - math.exp(-state.weight),
         abnormal=above,
-        evidence={"rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak}
-        | ({"usual": round(state.share, 4)} if state.usual else {}),
+        evidence=evidence,
     )
 
 

@@ -352,9 +352,11 @@ def test_a_snapshot_is_the_last_change():
 
 
 def test_a_pattern_weakens_and_comes_back():
-    told, _ = drive(every(10, verdict(40.0), verdict(39.0), verdict(17.0), verdict(12.0), verdict(28.0)))
-    assert kinds(told) == ["opened", "observed", "weakening", "observed", "strengthening"]
-    pattern = told[2][1]
+    scores = (40.0, 39.0, 38.0, 17.0, 12.0, 28.0)
+    told, _ = drive(every(10, *map(verdict, scores)))
+    assert kinds(told) == ["opened", "observed", "strengthening", "weakening", "observed", "strengthening"]
+    assert told[2][1].before == (40.0, "medium", "up"), "a third observation may wake somebody"
+    pattern = told[3][1]
     assert pattern.before == (40.0, "high", "up")
     assert pattern.score == 17.0
     assert pattern.peak_score == 40.0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.detect import threshold
 from operators.detect.stats import wilson_lower
 from operators.detect.threshold import (
     BUCKET_US,
