@@ -52,6 +52,13 @@ the peak divided by its square, but still opens, as weakening. A change of direc
 KNOWLEDGE = frozenset({"correlation"})
 """Detectors that find how things hang together, which is no trouble: severity info."""
 
+SLOW = frozenset({"novelty", "drift", "trend", "flatline", "prior", "multivariate", "forest"})
+"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page."""
+
+SUDDEN = "spike"
+PERSISTENT = 3
+"""Observations after which a spike may be of severity high: a single odd value wakes nobody."""
+
 _LESS_IS_BETTER = ("_usage", "duration_s", "processing_ms", "failed")
 _ALGORITHMS = {"spike": "spike: median of EWMA, damped Holt and robust z"}
 
@@ -279,7 +286,11 @@ def _severity(episode: Episode, subject: Subject) -> Severity:
         return "info"
     welcome = episode.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
     ratio = episode.peak_score / episode.threshold
-    return severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
+    found = severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
+    calm = episode.detector in SLOW or (episode.detector == SUDDEN and episode.count < PERSISTENT)
+    if calm or episode.evidence.get("usual"):
+        return SEVERITIES[min(SEVERITIES.index(found), SEVERITIES.index("medium"))]
+    return found
 
 
 def pattern_id(detector: str, entity: str, measure: str, opened_us: int) -> uuid.UUID:

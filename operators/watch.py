@@ -1,7 +1,8 @@
-"""What is watched over time rather than value by value: runs under way, and sequences as they unfold."""
+"""What is watched over time rather than value by value: silence, runs under way, and sequences as they unfold."""
 
 from operators import types as e
-from operators.detect import overdue, sequence
+from operators.detect import missing, overdue, sequence
+from operators.detect.missing import MissingConfig, MissingState
 from operators.detect.overdue import OverdueConfig, OverdueState
 from operators.detect.rules import Rules
 from operators.detect.sequence import Sequenced, SequenceState
@@ -26,6 +27,7 @@ class Watch:
         self.teller = teller
         self.rules = rules
         self._overdue = OverdueConfig()
+        self._missing = MissingConfig()
         if rules is not None and state.sequence is not None:
             sequence.sweep(state.sequence, rules)
 
@@ -42,8 +44,26 @@ class Watch:
         if self.rules is not None and found.pattern.pattern_type != "sequence":
             self._token(self.rules, token_of_pattern(found.pattern), found.event_us, out)
 
+    def arrived(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
+        """A value of a series that may fall silent."""
+        if slot.missing is None:
+            slot.missing = MissingState()
+        missing.judge(slot.missing, time_us, value, self._missing)
+        if "missing" in slot.episodes:
+            self.teller.end(slot, "missing", time_us, out)
+
+    def _silent(self, now_us: int, out: Output) -> None:
+        for slot in self.state.slots.values():
+            state = slot.missing
+            if state is None or now_us - state.last_us <= missing.LEAST_US:
+                continue
+            verdict = missing.silent(state, now_us, self._missing)
+            if verdict is not None:
+                self.teller.judged(slot, "missing", verdict, float(verdict.evidence["silent_s"]), now_us, out)
+
     def tick(self, now_us: int, out: Output) -> None:
         """A minute of event time has passed."""
+        self._silent(now_us, out)
         for pipeline, state in self.state.runs.items():
             due = overdue.due_us(state, now_us, self._overdue)
             if due is not None and due <= now_us + overdue.AGAIN_US:
