@@ -18,10 +18,11 @@ from api.caching import Cache
 from api.config import Analyse, ApiConfig
 from api.documents import describe
 from api.feed import Feed
+from api.flowstate import Flows
 from api.intake import EventLog, Intake
 from api.jobs import Runner
 from api.metrics import ApiMetrics
-from api.routes import analyses, events, feedback, health, insight, live, patterns, series
+from api.routes import analyses, events, feedback, findings, health, insight, live, patterns, series, system, work
 from api.services import Services
 from api.shield import App, Shield
 from api.tokens import Gate
@@ -64,6 +65,7 @@ def create(url: str, config: ApiConfig, *, event_log: EventLog | None = None, an
         store,
         metrics,
         Feed(url, store.updates),
+        Flows(config.flow_metrics),
         Intake(event_log) if event_log is not None else None,
         Runner(url, store.analyses, analyse, config, metrics) if analyse is not None else None,
     )
@@ -90,7 +92,7 @@ def create(url: str, config: ApiConfig, *, event_log: EventLog | None = None, an
         title=TITLE, version=VERSION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
     )
     problems.install(routes)
-    for part in (live, analyses, patterns, series, insight, events, feedback, health):
+    for part in (live, analyses, patterns, series, insight, findings, work, system, events, feedback, health):
         routes.include_router(part.router(services))
     describe(routes)
     inner: App = Cache(routes, config.cache_seconds, metrics)

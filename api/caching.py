@@ -16,7 +16,10 @@ import msgspec
 from api.metrics import ApiMetrics
 from api.shield import STREAM, App, Message, Receive, Scope, Send
 
-PATHS = ("/patterns", "/recommendations", "/series", "/kpis", "/quality", "/incidents", "/models")
+PATHS = (
+    "/patterns", "/recommendations", "/series", "/kpis", "/quality", "/incidents", "/models", "/overview", "/system",
+    "/findings", "/work", "/runs", "/dead-letters",
+)  # fmt: skip
 """What is given again: nothing here depends on who asks."""
 ENTRIES = 4096
 BYTES = 64 * 1024 * 1024

@@ -46,6 +46,8 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Origins whose pages may read; none by default."""
     stream_clients: int = 500
     """Live streams at a time."""
+    flow_metrics: tuple[str, ...] = ()
+    """Addresses at which flows serve their metrics."""
     topic_prefix: str = "hindsight"
     most_record: int = 1_048_576
     future_s: float = 300.0

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 
 from api.config import ApiConfig
 from api.feed import Feed
+from api.flowstate import Flows
 from api.intake import Intake
 from api.jobs import Runner
 from api.metrics import ApiMetrics
@@ -26,6 +27,7 @@ class Services:
     store: Store
     metrics: ApiMetrics
     feed: Feed
+    flows: Flows
     intake: Intake | None = None
     runner: Runner | None = None
 

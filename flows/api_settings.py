@@ -41,10 +41,24 @@ class ApiSettings(BaseSettings):
         description="Origins, separated by commas, whose pages may use the API in a browser, such as "
         "`https://portal.example.org`. Empty: none.",
     )
+    api_flow_metrics: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("http://127.0.0.1:9464/metrics",),
+        description="Where flows serve their metrics, separated by commas: the API's page shows their lag and "
+        "watermarks. Empty: nowhere.",
+    )
     api_trusted_proxies: str = Field(
         "127.0.0.1",
         description="Addresses, separated by commas, of proxies whose `X-Forwarded-For` is believed.",
     )
+
+    @field_validator("api_flow_metrics", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = tuple(address.strip() for address in value.split(",") if address.strip())
+        if isinstance(value, tuple) and not all(re.fullmatch(r"https?://[^\s@]+", str(one)) for one in value):
+            raise ValueError("must be addresses such as http://127.0.0.1:9464/metrics, separated by commas")
+        return value
 
     @field_validator("api_cors_origins", mode="before")
     @classmethod

@@ -52,13 +52,15 @@ def router(services: Services) -> APIRouter:
         entity_part: Text | None = None,
         measure: Text | None = None,
         active: Flag | None = None,
+        origin: Literal["live", "nightly"] | None = None,
         order: Literal["detected_at", "last_observed_at", "confidence_score", "significance_score"] = "detected_at",
         descending: Flag = True,
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
         """Detected patterns, the latest first. `pattern_types` are kinds such as spike or threshold; times are those
-        of detection, from `start_date` up to but not including `end_date`."""
+        of detection, from `start_date` up to but not including `end_date`. `origin`: found as events came, or
+        mined from history at night."""
         page = store.patterns.listing(
             types=pattern_types,
             categories=categories,
@@ -68,6 +70,7 @@ def router(services: Services) -> APIRouter:
             measure=measure,
             active=active,
             least_confidence=confidence_threshold,
+            nightly=None if origin is None else origin == "nightly",
             since=start_date,
             until=end_date,
             order=order,

@@ -78,6 +78,7 @@ def config_of(settings: Settings) -> ApiConfig:
         burst=settings.api_rate_burst,
         rate_loopback=settings.api_rate_loopback,
         cors_origins=settings.api_cors_origins,
+        flow_metrics=settings.api_flow_metrics,
         topic_prefix=settings.topic_prefix,
         most_record=_most_record(settings),
         future_s=settings.future_limit_seconds,
