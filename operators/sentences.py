@@ -202,7 +202,11 @@ def _trend_name(episode: Episode, subject: Subject) -> tuple[str, str]:
 
 def _trend(episode: Episode, subject: Subject) -> str:
     evidence = episode.evidence
-    slope, error = 24.0 * float(evidence["per_hour"]), 24.0 * float(evidence["per_hour_error"])
+    slope = 24.0 * float(evidence["per_hour"])
+    if "per_hour_error" in evidence:
+        error = 24.0 * float(evidence["per_hour_error"])
+    else:  # the slope came with its interval
+        error = 12.0 * (float(evidence["per_hour_high"]) - float(evidence["per_hour_low"]))
     verb = "rises" if episode.direction == "up" else "falls"
     reached = evidence.get("hours_to_bound")
     until = f"; at this pace it reaches its limit in {length(3600.0 * float(reached))}" if reached is not None else ""
