@@ -22,7 +22,7 @@ from api.flowstate import Flows
 from api.intake import EventLog, Intake
 from api.jobs import Runner
 from api.metrics import ApiMetrics
-from api.routes import analyses, events, feedback, findings, health, insight, live, patterns, series, system, work
+from api.routes import analyses, events, feedback, findings, health, insight, live, page, patterns, series, system, work
 from api.services import Services
 from api.shield import App, Shield
 from api.tokens import Gate
@@ -94,6 +94,7 @@ def create(url: str, config: ApiConfig, *, event_log: EventLog | None = None, an
     problems.install(routes)
     for part in (live, analyses, patterns, series, insight, findings, work, system, events, feedback, health):
         routes.include_router(part.router(services))
+    routes.include_router(page.router())
     describe(routes)
     inner: App = Cache(routes, config.cache_seconds, metrics)
     inner = Shield(inner, config, Gate(store.tokens), metrics)

@@ -33,6 +33,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 PREFIX = "/api/v1"
 OPEN = ("/health/live", "/health/ready", "/metrics", "/openapi.json")
 """Paths that never take a token: probes and scrapers have none. They show no data."""
+PAGE = "/page/"
+"""Below it are the files of the page, and `/` is the page: they are the same for all, and show no data."""
 PROBES = ("/health/live", "/health/ready")
 """Not limited in rate: a busy API is not a dead one."""
 STREAM = "/patterns/stream"
@@ -102,7 +104,7 @@ class Shield:
         if given is None:
             if path not in PROBES:
                 self._take(address, address)
-            if self._config.require_token and path not in OPEN:
+            if self._config.require_token and path not in OPEN and path != "/" and not path.startswith(PAGE):
                 raise Problem(401, "token-missing", "Reading takes a token here.", headers=_CHALLENGE)
             return Caller("", None, address)
         found = await self._token(given, address)
