@@ -23,6 +23,7 @@ from flows.collectors import Collectors
 from flows.databases import API_SPOOL, embedded_folder
 from flows.demo import LOAD_AFTER_SECONDS, LOAD_SECONDS, CpuLoad
 from flows.live import LiveStats
+from flows.page import Page, PageError
 from flows.settings import Settings
 from flows.stopping import StopSignals
 from flows.view import LiveView, duration, redact, summary_table
@@ -69,6 +70,8 @@ class Plan:
     load_after_s: float | None = None
     """Seconds after which the demo's load begins; `None` = no load."""
     load_s: float = LOAD_SECONDS
+    page: bool = False
+    """Whether the HTTP API and its page are served."""
 
 
 def demo_plan(plan: Plan, **changes: Any) -> Plan:
@@ -105,6 +108,8 @@ def supervise(plan: Plan, run_flow: RunFlow, console: Console | None = None) -> 
             began = time.monotonic()
             ends.enter_context(_logging_to(settings.data_dir / "up.log", live))
             collectors.start()
+            if plan.page:
+                _serve_page(settings, url, ends, live)
             view.start()
             if plan.load_after_s is not None:
                 load.start()
@@ -132,6 +137,19 @@ def _database(plan: Plan, ends: contextlib.ExitStack) -> str:
     url = server.start(leave_running=False)
     migrate(url)
     return url
+
+
+def _serve_page(settings: Settings, url: str, ends: contextlib.ExitStack, live: LiveStats) -> None:
+    """Serve the page for as long as all runs; without it everything else works all the same."""
+    page = Page(settings, url)
+    ends.callback(page.stop)
+    try:
+        address = page.start()
+        live.serve(address)
+        # The view covers the screen, and has no room for the token.
+        click.echo(f"page: {address}", err=True)
+    except (PageError, OSError) as problem:
+        live.warn(str(problem))
 
 
 def _recovery_dir(plan: Plan) -> Path:

@@ -1,6 +1,6 @@
 // Charts as SVG, drawn by hand: few lines, both themes, no style from elsewhere, and a cursor for keys as for the mouse.
 import { SEVERITIES, h, s } from "./dom.js";
-import { dateText, measured, number } from "./format.js";
+import { axisUnit, dateText, measured, number } from "./format.js";
 
 const LEFT = 62;
 const RIGHT = 12;
@@ -41,7 +41,7 @@ export function lineChart(given) {
   const caption = h("figcaption", { "aria-live": "off" });
   let width = 0;
   const draw = () => {
-    figure.querySelector("svg")?.remove();
+    figure.querySelector(":scope > svg")?.remove();
     figure.prepend(drawn(given, Math.max(width, 240), caption));
   };
   figure.append(caption);
@@ -79,9 +79,11 @@ function drawn(given, width, caption) {
     if (mark.end < start || mark.start > end) continue;
     svg.append(box(mark.start, mark.end, "mark"), s("line", { class: "mark-edge", x1: clamp(mark.start), x2: clamp(mark.start), y1: TOP, y2: height - BOTTOM }));
   }
-  for (const tick of niceTicks(low, high, 4)) {
-    svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }),
-      s("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, measured(measure, tick)));
+  const unit = axisUnit(measure, Math.max(Math.abs(low), Math.abs(high)));
+  for (const tick of niceTicks(low / unit.size, high / unit.size, 4)) {
+    const at = y(tick * unit.size);
+    svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: at, y2: at }),
+      s("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, number(tick) + unit.name));
   }
   const [ticks, step] = timeTicks(start, end, Math.max(2, Math.floor(width / 95)));
   for (const tick of ticks) {
@@ -221,7 +223,7 @@ export function dayBars(days) {
       }
       if (index % 7 === 1) svg.append(s("text", { x: LEFT + (index + 0.5) * wide, y: height - 7, "text-anchor": "middle" }, utc(at, { day: "numeric", month: "short" })));
     }
-    figure.querySelector("svg")?.remove();
+    figure.querySelector(":scope > svg")?.remove();
     figure.prepend(svg);
   };
   figure.append(h("div", { class: "legend" }, SEVERITIES.filter((severity) => days.some((day) => day.severity === severity)).map((severity) =>

@@ -20,7 +20,7 @@ export function announce(text) {
   document.getElementById("announce").textContent = text;
 }
 
-const SIGNS = { critical: "▲▲", high: "▲", medium: "◆", low: "●", info: "i", good: "✓" };
+const SIGNS = { critical: "▲▲", high: "▲", medium: "◆", low: "●", info: "i", good: "✓", fail: "✕" };
 export const SEVERITIES = ["critical", "high", "medium", "low", "info"];
 
 export function badge(severity, text = severity) {
@@ -37,7 +37,7 @@ export function table(caption, columns, rows, { stack = true, sorted = null, ons
     return h("th", { scope: "col", class: column.number && "number", "aria-sort": mine ? (sorted.descending ? "descending" : "ascending") : null }, label);
   });
   const body = rows.map((row) => h("tr", null, columns.map((column, index) => {
-    const attributes = { class: [column.number && "number", column.text && "text"].filter(Boolean).join(" ") || null };
+    const attributes = { class: [column.number && "number", column.text && "text", column.nowrap && "nowrap"].filter(Boolean).join(" ") || null };
     if (index === 0) return h("th", { scope: "row", ...attributes }, column.cell(row));
     return h("td", { ...attributes, "data-label": column.head }, column.cell(row));
   })));

@@ -35,6 +35,7 @@ export function number(value) {
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (value < 0) return `-${seconds(-value)}`;
+  if (value === 0) return "0 s";
   if (value < 1) return `${Math.round(value * 1000)} ms`;
   if (value < 60) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
   const total = Math.round(value);
@@ -54,10 +55,22 @@ export function words(name) {
   return name ? name.replaceAll("_", " ") : "–";
 }
 
+const LENGTHS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1], ["ms", 0.001]];
+
+// What ticks of an axis are counted in, by the greatest value on it: a factor and a name.
+export function axisUnit(measure, high) {
+  const factor = DURATION.test(measure) ? 1 : /_ms$/.test(measure) ? 1000 : 0;
+  if (!factor) return { size: 1, name: /_(usage|percent)$/.test(measure) ? " %" : "" };
+  const [name, size] = LENGTHS.find(([, length]) => Math.abs(high) / factor >= 2 * length) ?? LENGTHS.at(-1);
+  return { size: size * factor, name: ` ${name}` };
+}
+
+const DURATION = /(^|_)s$|response_time|duration$/;
+
 // A measure whose name ends in _s or _ms is a duration, one that is a share or a percentage says so.
 export function measured(measure, value) {
   if (value === null || value === undefined) return "–";
-  if (/(^|_)s$|response_time|duration$/.test(measure)) return seconds(value);
+  if (DURATION.test(measure)) return seconds(value);
   if (/_ms$/.test(measure)) return seconds(value / 1000);
   if (/_(usage|percent)$/.test(measure)) return `${number(value)} %`;
   return number(value);

@@ -59,7 +59,7 @@ async function route() {
   try {
     const content = await view(context);
     if (signal.aborted) return;
-    main.replaceChildren(...[content].flat());
+    main.replaceChildren(...[content].flat(2).filter(Boolean));
     if (fresh) { main.focus({ preventScroll: true }); window.scrollTo(0, 0); announce(title); }
     else if (focused) {
       const again = document.getElementById(focused);

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -26,13 +29,16 @@ BACKLOG = 4096
     help="The database. [ANALYTICS_DATABASE_URL; default: the embedded one, if it runs]",
 )
 @click.option("--brokers", metavar="HOST:PORT", help="Events sent in go to Kafka. [ANALYTICS_BROKERS]")
-def command(host: str | None, port: int | None, database_url: str | None, brokers: str | None) -> None:
-    """Serve the HTTP API, until SIGTERM or SIGINT.
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input is closed.")
+def command(
+    host: str | None, port: int | None, database_url: str | None, brokers: str | None, with_parent: bool
+) -> None:
+    """Serve the HTTP API and its page, until SIGTERM or SIGINT.
 
     Reading is free to whoever reaches the address (ANALYTICS_API_REQUIRE_TOKEN=true changes that); writing takes a
     token: `hindsight token create`. Events that are sent in go to Kafka where brokers are named, else into the spool
     file api.jsonl in the data folder, which `hindsight up` follows, and `hindsight stream --input … --follow`. The
-    description of the API is at /openapi.json. The first line on standard output is its URL.
+    description of the API is at /openapi.json, the page at /. The first line on standard output is its URL.
 
     \b
     Example:
@@ -60,8 +66,15 @@ def command(host: str | None, port: int | None, database_url: str | None, broker
     name = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     click.echo(f"http://{name}:{listening.getsockname()[1]}")
     # The server hands a signal on when it has ended; without this it would end the process then.
-    with StopSignals():
-        serve(made, listening, settings.api_trusted_proxies)
+    with StopSignals() as stop:
+        if with_parent:
+            threading.Thread(target=_end_with_parent, daemon=True).start()
+        serve(made, listening, settings.api_trusted_proxies, lambda: stop.requested)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def config_of(settings: Settings) -> ApiConfig:

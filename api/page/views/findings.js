@@ -4,7 +4,7 @@ import { number, percent, time, words } from "../format.js";
 
 export async function findings({ query, change, signal }) {
   const rows = [];
-  const list = h("div");
+  const list = h("div", { class: "flow" });
   const more = h("p");
   let next = null;
   async function load() {

@@ -9,7 +9,7 @@ export async function incident({ id, signal, every }) {
   return [
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Overview"), " · incident"),
     h("h1", null, found.title),
-    h("div", { class: "badges" }, badge(found.severity), badge(found.status === "open" ? "high" : "good", found.status), badge("info", words(found.pattern_class))),
+    h("div", { class: "badges" }, badge(found.severity), badge(found.status === "open" ? "low" : "good", found.status), badge("info", words(found.pattern_class))),
     h("div", { class: "grid two" },
       h("div", { class: "panel wide" }, h("p", null, found.summary)),
       panel("In short", facts([["Began", time(found.started_at)], ["Last change", time(found.updated_at)], ["Ended", found.ended_at ? time(found.ended_at) : null],

@@ -56,8 +56,8 @@ export async function overview({ signal, every, onpattern }) {
       h("p", null, "Try ", h("code", null, "hindsight up"), " for this machine and its repository, or ", h("code", null, "hindsight stream --input FILE.jsonl"), "."))];
   }
   return [h("h1", null, "Overview"), figures, h("div", { class: "grid two" },
-    panel("Open incidents", open), panel("Latest patterns", list, h("p", { class: "small" }, h("a", { href: "#/patterns" }, "All patterns"))),
-    h("div", { class: "panel wide" }, h("h2", null, "Patterns by day, up to the last one"), bars))];
+    h("div", { class: "flow" }, panel("Open incidents", open), panel("Patterns by day, up to the last one", bars)),
+    panel("Latest patterns", list, h("p", { class: "small" }, h("a", { href: "#/patterns" }, "All patterns"))))];
 }
 
 async function health(signal) {

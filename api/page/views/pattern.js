@@ -15,7 +15,7 @@ export async function pattern(context) {
   return [
     h("p", { class: "crumb" }, h("a", { href: "#/patterns" }, "Patterns"), found.incident_id && [" · part of ", h("a", { href: `#/incidents/${found.incident_id}` }, "an incident")]),
     h("h1", null, found.pattern_name),
-    h("div", { class: "badges" }, badge(found.severity), badge(found.is_active ? "high" : "good", found.is_active ? "goes on" : "over"),
+    h("div", { class: "badges" }, badge(found.severity), badge(found.is_active ? "low" : "good", found.is_active ? "goes on" : "over"),
       badge("info", words(found.pattern_class)), badge("info", `${percent(found.confidence_score)} sure`)),
     h("div", { class: "grid two" },
       h("div", { class: "panel wide" }, h("h2", null, `${found.measure} of ${found.entity}`), drawnAround(found, end), h("p", null, found.description)),
@@ -97,6 +97,6 @@ function evidence({ evidence: data, measure }) {
 
 function history(found) {
   if (!found.history.length) return null;
-  return panel("History", h("ul", { class: "list" }, found.history.map((one) => h("li", null, h("div", { class: "head" }, h("strong", null, words(one.evolution_type)), h("span", { class: "quiet small" }, time(one.at)),
+  return panel("History", h("ul", { class: "list" }, found.history.map((one) => h("li", null, h("div", { class: "badges" }, h("strong", null, words(one.evolution_type)), h("span", { class: "quiet small" }, time(one.at)),
     one.current.severity && one.previous.severity !== one.current.severity && badge(one.current.severity))))));
 }

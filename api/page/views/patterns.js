@@ -61,7 +61,7 @@ function shown(rows, { by, way, change }) {
     { head: "Pattern", text: true, cell: (row) => h("a", { href: `#/patterns/${row.id}` }, row.pattern_name) },
     { head: "Severity", cell: (row) => badge(row.severity) },
     { head: "Found", sort: "detected_at", cell: (row) => time(row.detected_at) },
-    { head: "State", cell: (row) => (row.is_active ? "going on" : `over after ${seconds(row.impact_assessment.duration_seconds)}`) },
+    { head: "State", nowrap: true, cell: (row) => (row.is_active ? "going on" : `over after ${seconds(row.impact_assessment.duration_seconds)}`) },
     { head: "Kind", cell: (row) => words(row.pattern_type) },
     { head: "Entity", cell: (row) => row.entity },
     { head: "Confidence", number: true, sort: "confidence_score", cell: (row) => percent(row.confidence_score) },

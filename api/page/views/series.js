@@ -1,17 +1,18 @@
 import { get, page } from "../api.js";
 import { lineChart } from "../chart.js";
 import { choice, empty, entry, h, panel, table } from "../dom.js";
-import { measured, number, time, words } from "../format.js";
+import { measured, number, seconds, time, words } from "../format.js";
 
 const KINDS = ["metric", "resource", "pipeline", "step", "task", "integration", "code"];
 const SPANS = [["3600", "1 hour"], ["21600", "6 hours"], ["86400", "1 day"], ["604800", "1 week"], ["2629800", "1 month"], ["31557600", "1 year"], ["all", "all of it"]];
+const FEW = 12;
 const ALL = 20 * 31557600;
 
 export async function series(context) {
   const { query, change, signal } = context;
   const id = query.get("id");
   const found = await page("series", { entity_part: query.get("entity"), kinds: query.get("kind"), limit: 200 }, signal);
-  const chosen = id ?? found.items[0]?.id;
+  const chosen = id ?? (found.items.find((one) => one.measure !== "failed") ?? found.items[0])?.id;
   const filters = h("form", { class: "row filters", role: "search", onsubmit: (event) => event.preventDefault() },
     entry("Entity contains", query.get("entity") ?? "", (value) => change({ entity: value, id: null, start: null, end: null })),
     choice("Kind", [["", "all"], ...KINDS.map((one) => [one, one])], query.get("kind") ?? "", (value) => change({ kind: value, id: null, start: null, end: null })),
@@ -25,18 +26,25 @@ export async function series(context) {
 }
 
 async function explored(id, { query, change, signal, every }) {
-  const span = query.get("span") ?? "86400";
+  let span = query.get("span") ?? "86400";
   const path = `series/${id}/points`;
   const wide = Math.min(Math.max(Math.round(document.getElementById("main").clientWidth / 2), 150), 700);
   const ask = async () => {
     const given = { start_date: query.get("start"), end_date: query.get("end"), width: wide };
     if (given.start_date) return get(path, given, signal);
     const day = await get(path, { width: wide }, signal);
-    if (span === "86400") return day;
-    const length = span === "all" ? ALL : Number(span);
-    return get(path, { width: span === "all" ? 5000 : wide, end_date: day.end, start_date: new Date(Date.parse(day.end) - length * 1000).toISOString() }, signal);
+    if (span === "86400" && (query.get("span") || day.points.length >= FEW)) return day;
+    const back = (length) => get(path, { width: length === "all" ? 5000 : wide, end_date: day.end,
+      start_date: new Date(Date.parse(day.end) - (length === "all" ? ALL : Number(length)) * 1000).toISOString() }, signal);
+    if (query.get("span")) return back(span);
+    // A series of a few values a week is shown over as long as it takes.
+    for (span of ["604800", "2629800", "31557600", "all"]) {
+      const found = await back(span);
+      if (found.points.length >= FEW || span === "all") return found;
+    }
+    return day;
   };
-  const place = h("div");
+  const place = h("div", { class: "flow" });
   const draw = (found) => {
     const { entity, measure, kind } = found.series;
     const all = span === "all" && !query.get("start") && found.points.length;
@@ -50,7 +58,7 @@ async function explored(id, { query, change, signal, every }) {
         h("div", { class: "row" }, choice("Range up to the last value", [...SPANS, ...(query.get("start") ? [["own", "as chosen"]] : [])], query.get("start") ? "own" : span, (value) => change({ span: value, start: null, end: null })),
           button("← Earlier", start - length, end - length), button("Later →", start + length, end + length),
           button("Zoom in", start + length / 4, end - length / 4), button("Zoom out", start - length / 2, end + length / 2)),
-        h("p", { class: "quiet small" }, `A ${words(kind)} series; drag over the chart to zoom. A point is ${found.step} s.`),
+        h("p", { class: "quiet small" }, `A ${words(kind)} series; drag over the chart to zoom. A point is ${seconds(found.step)}.`),
         lineChart({ points: found.points, gaps: found.gaps, step: found.step, measure, start, end, label: `${measure} of ${entity}`, height: 340, onzoom: go })),
       h("div", { class: "grid two" }, summary(found), patternsOf(found)),
     );
@@ -75,7 +83,7 @@ function summary({ series: { measure }, points, gaps }) {
   const n = points.reduce((sum, point) => sum + point.n, 0);
   const mean = points.reduce((sum, point) => sum + point.avg * point.n, 0) / n;
   return panel("In this range",
-    h("p", null, `${number(n)} values from ${measured(measure, Math.min(...points.map((point) => point.min)))} to ${measured(measure, Math.max(...points.map((point) => point.max)))}, on average ${measured(measure, mean)}; ${gaps.length} gaps.`),
+    h("p", null, `${number(n)} ${n === 1 ? "value" : "values"} from ${measured(measure, Math.min(...points.map((point) => point.min)))} to ${measured(measure, Math.max(...points.map((point) => point.max)))}, on average ${measured(measure, mean)}; ${gaps.length} ${gaps.length === 1 ? "gap" : "gaps"}.`),
     h("details", null, h("summary", null, "As a table"), table("The points, the latest first", [
       { head: "From", cell: (point) => time(point.time) }, { head: "Mean", number: true, cell: (point) => measured(measure, point.avg) },
       { head: "Least", number: true, cell: (point) => measured(measure, point.min) }, { head: "Greatest", number: true, cell: (point) => measured(measure, point.max) },

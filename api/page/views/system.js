@@ -5,7 +5,7 @@ import { ago, number, seconds, time, words } from "../format.js";
 export async function system({ query, change, signal, every }) {
   const reason = query.get("reason") ?? "";
   const [first, letters] = await Promise.all([get("system", {}, signal), page("dead-letters", { reasons: reason, limit: 20 }, signal)]);
-  const place = h("div");
+  const place = h("div", { class: "flow" });
   const draw = (now) => place.replaceChildren(conserved(now.quality), flows(now));
   draw(first);
   every(5, async () => draw(await get("system", {}, signal)));
@@ -37,10 +37,11 @@ function conserved({ total, inputs }) {
 }
 
 function flows({ flows: all, streams, now }) {
+  const several = all.length > 1;
   return h("section", { class: "panel" }, h("h2", null, "Flows"),
     !all.length && h("p", { class: "quiet" }, "No flow is named: ", h("code", null, "ANALYTICS_API_FLOW_METRICS"), " says where they serve their metrics."),
-    all.map((flow) => (flow.is_up ? running(flow, now, all.length > 1) : h("p", null, badge("info", `flow ${flow.number + 1} does not answer`),
-      h("span", { class: "quiet small" }, " It does not run, or ANALYTICS_API_FLOW_METRICS names another address. Watermarks and lag are known to the flow alone.")))),
+    all.map((flow) => (flow.is_up ? running(flow, now, several) : h("p", null, badge("info", several ? `flow ${flow.number + 1} does not answer` : "it does not answer"),
+      h("span", { class: "quiet small" }, " No flow runs, or ANALYTICS_API_FLOW_METRICS names another address. Watermarks and lag are known to the flow alone.")))),
     h("p", { class: "quiet small" }, `${number(streams)} live ${streams === 1 ? "view is" : "views are"} open.`));
 }
 

@@ -25,7 +25,7 @@ export async function work({ query, change, signal, every }) {
     h("div", { class: "row filters" }, choice("Range up to the last of them", SPANS, days, (value) => change({ days: value })),
       h("p", { class: "quiet small" }, `${dateText(found.start)} to ${dateText(found.end)}`)),
     found.pipelines.length > 0 && panel("Pipelines", pipelines(found.pipelines, (row) => h("a", { href: `#/work?days=${days}&pipeline=${encodeURIComponent(row.name)}`, "aria-current": row.name === pipeline && "true" }, row.name), "Runs by pipeline, the most failures first")),
-    pipeline && h("div", { class: "grid two spaced" }, panel(`Latest runs of ${pipeline}`, latest((await runs).items), h("p", { class: "small" }, h("a", { href: `#/series?kind=pipeline&entity=${encodeURIComponent(pipeline)}` }, "Its series"))),
+    pipeline && h("div", { class: "grid two" }, panel(`Latest runs of ${pipeline}`, latest((await runs).items), h("p", { class: "small" }, h("a", { href: `#/series?kind=pipeline&entity=${encodeURIComponent(pipeline)}` }, "Its series"))),
       panel(`Steps of ${pipeline}`, (await steps).length ? pipelines(await steps, (row) => row.name, "Steps in the same range") : h("p", { class: "quiet" }, "Its runs name no steps."))),
     found.tasks.length > 0 && panel("Tasks", table("Attempts by project", [
       { head: "Project", cell: (row) => row.project_name ?? "without a project" }, { head: "Attempts", number: true, cell: (row) => number(row.attempts) },
@@ -54,6 +54,6 @@ function latest(rows) {
   if (!rows.length) return h("p", { class: "quiet" }, "None in this range.");
   return table("The latest first", [
     { head: "Started", cell: (row) => time(row.execution_start) },
-    { head: "Outcome", cell: (row) => badge(GOOD.has(row.status) ? "good" : row.status === "running" ? "low" : "critical", words(row.status)) },
+    { head: "Outcome", cell: (row) => badge(GOOD.has(row.status) ? "good" : row.status === "running" ? "low" : "fail", words(row.status)) },
     { head: "Took", number: true, cell: (row) => seconds(row.duration_seconds) }, { head: "By", cell: (row) => row.trigger_type }], rows);
 }
