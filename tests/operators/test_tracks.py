@@ -1,4 +1,4 @@
-"""The slow detectors through a partition: what opens, in which words, that a restart changes nothing, and how it ends."""
+"""The slow detectors through a partition: what opens, in which words, how it ends, and that a restart is no news."""
 
 import math
 import random
