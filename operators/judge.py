@@ -157,10 +157,10 @@ class Judge:
         self.due = True
         minute = now_us // MINUTE_US
         if minute != self.state.minute:
-            self.state.minute = minute
+            before, self.state.minute = self.state.minute, minute
             self.teller.expire(now_us, out)
             if self.config.enabled:
-                self.watch.tick(now_us, out)
+                self.watch.tick(before * MINUTE_US, now_us, out)
 
     def _outcomes(self, slot: Slot, time_us: int, n: int, failures: int, out: Output) -> None:
         """Judge outcomes by the rule, if there is one, and by their own history."""

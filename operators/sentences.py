@@ -196,22 +196,18 @@ def _drift(episode: Episode, subject: Subject) -> str:
 
 def _trend_name(episode: Episode, subject: Subject) -> tuple[str, str]:
     verb = "rises" if episode.direction == "up" else "falls"
-    slope = 24.0 * float(episode.evidence["per_hour"])
+    slope = float(episode.evidence["per_day"])
     return _series(subject), f" {verb} steadily: {number(slope)} a day, now {number(episode.peak_value)}"
 
 
 def _trend(episode: Episode, subject: Subject) -> str:
     evidence = episode.evidence
-    slope = 24.0 * float(evidence["per_hour"])
-    if "per_hour_error" in evidence:
-        error = 24.0 * float(evidence["per_hour_error"])
-    else:  # the slope came with its interval
-        error = 12.0 * (float(evidence["per_hour_high"]) - float(evidence["per_hour_low"]))
+    slope, low, high = (float(evidence[name]) for name in ("per_day", "per_day_low", "per_day_high"))
     verb = "rises" if episode.direction == "up" else "falls"
     reached = evidence.get("hours_to_bound")
     until = f"; at this pace it reaches its limit in {length(3600.0 * float(reached))}" if reached is not None else ""
     return (
-        f"{_series(subject)} {verb} steadily, by {number(slope)} a day (give or take {number(error)}), and is at"
+        f"{_series(subject)} {verb} steadily, by {number(slope)} a day ({number(low)} to {number(high)}), and is at"
         f" {number(episode.peak_value)}{until}"
     )
 

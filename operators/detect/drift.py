@@ -26,8 +26,8 @@ import math
 from itertools import pairwise
 
 from operators.detect.adwin import Adwin, add, drop, look
-from operators.detect.drift_state import DriftConfig, DriftState, View
-from operators.detect.levels import Range, expect, extend, learn, shift, span
+from operators.detect.drift_state import LEAST_BLOCKS, DriftConfig, DriftState, View
+from operators.detect.levels import Range, expect, extend, learn, shift
 from operators.detect.stats import median
 from operators.detect.verdict import Verdict
 from operators.detect.whitening import Model, move, start, surprise
@@ -49,9 +49,6 @@ WARM_UP = 24
 
 WITHIN_RATE = 0.01
 """Learning rate of the spread within blocks."""
-
-LEAST_BLOCKS = 12
-"""Blocks of which the quick level is the median, and that a drift must have lasted."""
 
 WIDTH = 2048
 """Blocks in an ADWIN at most: a day and a half of minutes, three months of hours."""
@@ -252,16 +249,6 @@ def _margin(season: bool, fresh: int, age: int) -> float:
     return MARGIN_SEASON if season or age < YOUNG_US else MARGIN_PLAIN
 
 
-def _outside(kept: Range, value: float, since_us: int, view: View) -> tuple[float, float, float, float] | None:
-    """How far `value` is outside of what `kept` was before the excursion (0: within), and its low, middle and high."""
-    skip = LEAST_BLOCKS + (int((view.now - since_us) / view.pace) if since_us else 0)
-    known = span(kept, skip)
-    if known is None:
-        return None
-    low, high, middle = known
-    return (value - high if value > high else value - low if value < low else 0.0), low, middle, high
-
-
 def _since(since_us: int, outside: float, view: View) -> int:
     """Since when it is outside; what is not told within a day, or some hundred blocks, belongs to the range."""
     if not outside:
@@ -272,9 +259,16 @@ def _since(since_us: int, outside: float, view: View) -> int:
 def _level(state: DriftState, model: Model, view: View) -> Verdict | None:
     """Is the level out of its range, materially, lastingly, and is there a cut?"""
     season = state.season
-    quick = _outside(state.quick_range, view.level, state.quick_us, view)
-    slow = _outside(state.slow_range, state.slow, state.slow_us, view)
-    raw = _outside(state.raw_range, view.raw, state.quick_us or state.slow_us, view)
+    # Nearly always it is within both, and the rest need not be known.
+    if (
+        view.is_outside(state.quick_range, view.level, state.quick_us) is False
+        and view.is_outside(state.slow_range, state.slow, state.slow_us) is False
+    ):
+        state.quick_us = state.slow_us = 0
+        return None
+    quick = view.outside(state.quick_range, view.level, state.quick_us)
+    slow = view.outside(state.slow_range, state.slow, state.slow_us)
+    raw = view.outside(state.raw_range, view.raw, state.quick_us or state.slow_us)
     if quick is None or slow is None:
         # Nothing is known of before the excursion.
         state.quick_us = state.slow_us = 0
@@ -326,7 +320,10 @@ def _level(state: DriftState, model: Model, view: View) -> Verdict | None:
 
 def _spread(state: DriftState, view: View) -> Verdict | None:
     """The same questions of the spread, on a logarithmic scale."""
-    known = _outside(state.spread_range, view.spread, state.spread_us, view)
+    if view.is_outside(state.spread_range, view.spread, state.spread_us) is False:
+        state.spread_us = 0
+        return None
+    known = view.outside(state.spread_range, view.spread, state.spread_us)
     if known is None:
         state.spread_us = 0
         return None

@@ -3,8 +3,11 @@
 import msgspec
 
 from operators.detect.adwin import Adwin
-from operators.detect.levels import Range, Season
+from operators.detect.levels import Range, Season, bounds, span
 from operators.detect.whitening import Model
+
+LEAST_BLOCKS = 12
+"""Blocks of which the quick level is the median, and that a drift must have lasted."""
 
 
 class DriftConfig(msgspec.Struct, frozen=True):
@@ -92,3 +95,19 @@ class View(msgspec.Struct, frozen=True, gc=False):
     level: float
     raw: float
     spread: float
+
+    def is_outside(self, kept: Range, value: float, since_us: int) -> bool | None:
+        """Whether `value` is outside of what `kept` was before the excursion. None where nothing is known of that."""
+        known = bounds(kept, self._skip(since_us))
+        return None if known is None else not known[0] <= value <= known[1]
+
+    def outside(self, kept: Range, value: float, since_us: int) -> tuple[float, float, float, float] | None:
+        """How far outside (0: within), and the low, middle and high of what it was before the excursion."""
+        known = span(kept, self._skip(since_us))
+        if known is None:
+            return None
+        low, high, middle = known
+        return (value - high if value > high else value - low if value < low else 0.0), low, middle, high
+
+    def _skip(self, since_us: int) -> int:
+        return LEAST_BLOCKS + (int((self.now - since_us) / self.pace) if since_us else 0)

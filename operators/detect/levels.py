@@ -80,14 +80,25 @@ def extend(kept: Range, value: float, reach: int) -> None:
         del lows[0], highs[0]
 
 
+def bounds(kept: Range, skip: int) -> tuple[float, float] | None:
+    """Least and greatest value without the last `skip` values. None when none is left."""
+    left = _left(kept, skip)
+    return (min(kept.lows[:left]), max(kept.highs[:left])) if left > 0 else None
+
+
 def span(kept: Range, skip: int) -> tuple[float, float, float] | None:
-    """Least value, greatest value and typical middle, without the last `skip` values. None when none is left."""
-    left = len(kept.lows) - max(0, -(-(skip - kept.count) // kept.step))
+    """The same, and a typical middle."""
+    left = _left(kept, skip)
     if left <= 0:
         return None
     lows, highs = kept.lows[:left], kept.highs[:left]
     middles = sorted([low / 2.0 + high / 2.0 for low, high in zip(lows, highs, strict=True)])
     return min(lows), max(highs), median(middles)
+
+
+def _left(kept: Range, skip: int) -> int:
+    """Slots that hold none of the last `skip` values."""
+    return len(kept.lows) - max(0, -(-(skip - kept.count) // kept.step))
 
 
 class Season(

@@ -166,20 +166,6 @@ def _hours(state: MissingState, hour: int, outage: bool) -> None:
     state.hour = hour
 
 
-def _active(state: MissingState, hour: int, now_us: int) -> bool:
-    """Whether the series is usually active in `hour`."""
-    slots = state.slots
-    if not slots:
-        return True
-    slot = slots[hour % WEEK_HOURS]
-    if slot >> 4:
-        return bool(slot & 15)
-    # Not watched yet: a series that spoke in each hour watched is taken to speak always.
-    if now_us - state.first_us < DAY_US:
-        return True
-    return all(item & 15 or not item for item in slots)
-
-
 def _limit(state: MissingState, config: MissingConfig) -> float:
     """The silence, in µs of active time, that is needed."""
     usual = state.usual_us
@@ -223,8 +209,11 @@ def silent(state: MissingState, now_us: int, config: MissingConfig) -> Verdict |
 
 def _active_time(state: MissingState, now_us: int, enough: float) -> float:
     """The part of the silence in hours that are usually active, at most a little more than `enough`, from its start."""
-    if not state.slots or state.usual_us > HOURLY_US:
+    slots = state.slots
+    if not slots or state.usual_us > HOURLY_US:
         return float(now_us - state.last_us)
+    # In an hour that was not watched yet a series that spoke in each hour watched is taken to speak.
+    steady = now_us - state.first_us < DAY_US or all(item & 15 or not item for item in slots)
     total, at = 0.0, state.last_us
     # A silence of a month needs no more detail than that.
     stop = min(now_us, state.last_us + 4 * 7 * DAY_US)
@@ -232,7 +221,11 @@ def _active_time(state: MissingState, now_us: int, enough: float) -> float:
         hour = at // HOUR_US
         end = min((hour + 1) * HOUR_US, stop)
         # Work may begin and end within an hour, so hours at the edge of active times don't count.
-        if all(_active(state, near, now_us) for near in (hour, hour - 1, hour + 1)):
+        for near in (hour, hour - 1, hour + 1):
+            slot = slots[near % WEEK_HOURS]
+            if not (slot & 15 if slot >> 4 else steady):
+                break
+        else:
             total += end - at
         at = end
     return total
