@@ -1,7 +1,9 @@
 """Answers that are given again for a moment: a thousand dashboards ask the same few questions at once.
 
 Those who ask while the answer is being made wait for it, so that each question goes to the database once at a time.
-All answers carry an ETag; who has the answer already gets 304.
+All answers carry an ETag; who has the answer already gets 304. While more answers are being made than there are
+connections to the database, older ones are given too, up to `STALE_SECONDS` after their time: a crowd gets what is a
+few seconds old at once, instead of a queue.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ PATHS = (
 )  # fmt: skip
 """What is given again: nothing here depends on who asks."""
 ENTRIES = 4096
+STALE_SECONDS = 10.0
 BYTES = 64 * 1024 * 1024
 """Most that is kept."""
 
@@ -40,10 +43,12 @@ class Cache:
     """A layer over the routes."""
 
     def __init__(
-        self, app: App, seconds: float, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
+        self, app: App, seconds: float, room: int, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._app = app
         self._seconds = seconds
+        self._room = room
+        self._making = 0
         self._metrics = metrics
         self._clock = clock
         self._kept: OrderedDict[Any, Kept] = OrderedDict()
@@ -59,7 +64,8 @@ class Cache:
             return
         key = (scope["state"]["prefix"], scope["path"], scope.get("raw_path"), scope["query_string"])
         known = self._kept.get(key)
-        if known is not None and known.until > self._clock():
+        late = STALE_SECONDS if self._making >= self._room else 0.0
+        if known is not None and known.until + late > self._clock():
             self._metrics.cached.inc()
             await self._give(known, scope, send)
             return
@@ -90,11 +96,13 @@ class Cache:
                 return
             await send(message)
 
+        self._making += 1
         try:
             await self._app(scope, receive, take)
             if start and start["status"] == 200:
                 kept = self._keep(key, start, b"".join(parts), getattr(scope.get("route"), "path", "other"))
         finally:
+            self._making -= 1
             if first:
                 self._made.pop(key, None)
             future.set_result(kept)
