@@ -2,8 +2,8 @@
 
 Those who ask while the answer is being made wait for it, so that each question goes to the database once at a time.
 All answers carry an ETag; who has the answer already gets 304. While more answers are being made than there are
-connections to the database, older ones are given too, up to `STALE_SECONDS` after their time: a crowd gets what is a
-few seconds old at once, instead of a queue.
+connections to the database, older ones are given too, up to `STALE_SECONDS` after their time, and longer while a new
+one is already being made: a crowd gets what is a little old at once, instead of a queue.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ PATHS = (
 )  # fmt: skip
 """What is given again: nothing here depends on who asks."""
 ENTRIES = 4096
-STALE_SECONDS = 10.0
+STALE_SECONDS = 20.0
+REMADE_SECONDS = 120.0
 BYTES = 64 * 1024 * 1024
 """Most that is kept."""
 
@@ -64,12 +65,14 @@ class Cache:
             return
         key = (scope["state"]["prefix"], scope["path"], scope.get("raw_path"), scope["query_string"])
         known = self._kept.get(key)
-        late = STALE_SECONDS if self._making >= self._room else 0.0
+        running = self._made.get(key)
+        late = 0.0
+        if self._making >= self._room:
+            late = STALE_SECONDS if running is None else REMADE_SECONDS
         if known is not None and known.until + late > self._clock():
             self._metrics.cached.inc()
             await self._give(known, scope, send)
             return
-        running = self._made.get(key)
         if running is not None and self._seconds > 0:
             made = await asyncio.shield(running)
             if made is not None:

@@ -24,7 +24,7 @@ MIX = (
 """Share and address of what is asked, as the page's views ask it: the overview again and again, the rest by clicks."""
 ORDERS = ("detected_at", "confidence_score", "significance_score")
 SEVERITIES = ("critical", "high", "medium", "low")
-WIDTHS = (300, 500, 700)
+WIDTHS = (200, 400, 600)
 
 
 @dataclass
