@@ -90,7 +90,7 @@ def delete(table: _Table, near: bool) -> sql.Composed:
 
 def rendered(text: sql.Composable) -> sql.SQL:
     """The same as one text: to put one together costs more than many a query."""
-    return sql.SQL(text.as_string())  # type: ignore[arg-type]  # our own parts
+    return sql.SQL(text.as_string())
 
 
 @cache
@@ -110,7 +110,7 @@ def page(
     the columns serves both.
     """
     compared = order[1:] if null else order
-    tests: list[sql.Composable] = [sql.SQL(condition)]  # type: ignore[arg-type]  # of `where`
+    tests: list[sql.Composable] = [sql.SQL(condition)]
     if null is not None:
         tests.append(sql.SQL("{} IS NULL" if null else "{} IS NOT NULL").format(sql.Identifier(order[0])))
     if behind:
