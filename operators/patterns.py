@@ -54,8 +54,8 @@ KNOWLEDGE = frozenset({"correlation"})
 """Detectors that find how things hang together, which is no trouble: severity info."""
 
 SLOW = frozenset({"novelty", "drift", "trend", "flatline", "missing", "prior", "multivariate", "forest"})
-"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page. A silent series may
-be a machine taken away; where many fall silent together, the incident is wide, and that is a step more."""
+"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page. A silent series
+may be a machine taken away; where many fall silent together, the incident is wide, and that is a step more."""
 
 SUDDEN = "spike"
 PERSISTENT = 3
