@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "maintain": ("flows.commands.maintain", "Upkeep of the database: partitions, summaries, what is old."),
     "status": ("flows.commands.status", "Show what was read, applied, late, rejected and found."),
     "alerts": ("flows.commands.alerts", "Configure Alertmanager, and try it."),
+    "api": ("flows.commands.api", "Serve the HTTP API."),
+    "token": ("flows.commands.token", "Make, list and revoke tokens of the HTTP API."),
     "doctor": ("flows.commands.doctor", "Check everything Hindsight needs and say what to do."),
     "label": ("flows.commands.label", "Say whether a pattern was right: detection learns from it."),
     "backtest": ("flows.commands.backtest", "Show what the detectors would have said of a history."),
