@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 from prefixspan import PrefixSpan
 
-from operators.mining import sql, words
+from operators.mining import words
 from operators.mining.finding import Finding, MiningConfig, claimed
-from operators.mining.history import BAD, History, micros
+from operators.mining.history import BAD, JUDGED, History, micros
+from operators.mining.sequence_sql import counting
 from operators.mining.significance import DAY_US, association_p, blocks_of, halves, permutation_p, rate_ratio
 from operators.mining.streams import outcomes
 from operators.taxonomy import PatternClass
@@ -38,11 +39,13 @@ class Event(msgspec.Struct, frozen=True):
 class Groups(msgspec.Struct, frozen=True, eq=False):
     """Sequences to mine: events of each group in order, groups in the order of their first event.
 
-    `window_us`: the longest gap between two neighbours of a pattern; None: any. `kind` names what a group is.
+    `window_us`: the longest gap between two neighbours of a pattern; None: any. `kind` names what a group is,
+    `places` the groups of each item.
     """
 
     kind: str
     names: list[str]
+    places: dict[str, set[int]]
     items: list[list[str]]
     times: list[list[int]]
     window_us: int | None
@@ -162,14 +165,14 @@ class SequenceMiner:
 
 
 def groups_of(history: History, config: MiningConfig) -> list[Groups]:
-    """Every kind of group that `history` has events for. Items read `entity status`, as `item` writes them."""
+    """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
     steps = history.steps
     bad = steps[~steps["status"].isin(["success"])]
     order = bad["step_order"].fillna(0).to_numpy(dtype=np.int64)
     what = [item("step", f"{p}/{s}", status) for p, s, status in zip(bad["pipeline_name"], bad["step_name"], bad["status"], strict=True)]
     runs = history.runs[history.runs["execution_end"].notna()]
     in_runs = _grouped("run", zip(bad["pipeline_execution_id"], order, what, strict=True), runs["id"], None)
-    done = history.task_executions
+    done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
     ends = micros(done["execution_end"].fillna(done["execution_start"]))
     what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
     in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), (), None)
@@ -182,23 +185,29 @@ def groups_of(history: History, config: MiningConfig) -> list[Groups]:
 
 
 def item(kind: str, entity: str, status: str) -> str:
-    """What happened, as one word: a kind of series, its entity, how it ended.
+    """What happened, as the token that the sequence detector knows it by: a kind of series, its entity, how it ended.
 
     >>> item("pipeline", "shop/main", "failure")
-    'pipeline shop/main failure'
+    'pipeline:shop/main:failure'
     """
-    return f"{kind} {entity} {status}"
+    return f"{kind}:{entity}:{status}"
 
 
 def _days(history: History, config: MiningConfig) -> list[Groups]:
-    stream = outcomes(history)
+    stream = outcomes(history, ["pipeline", "task", "integration"])  # a run fails when its step does: no news
     if not len(stream):
         return []
     days = stream["end_us"] // DAY_US
     bad = stream[stream["status"].isin(BAD)]
     what = [item(k, e, status) for k, e, status in zip(bad["kind"], bad["entity"], bad["status"], strict=True)]
-    rows = zip((bad["end_us"] // DAY_US).map("{:06d}".format), bad["end_us"], what, strict=True)
-    return [_grouped("day", rows, sorted(f"{day:06d}" for day in set(days)), int(config.window_s * 1e6))]
+    rows = list(zip(bad["end_us"].tolist(), what, strict=True))
+    seen = history.patterns
+    rows += [
+        (time, f"pattern:{kind}:{entity}")
+        for time, kind, entity in zip(micros(seen["opened_at"]).tolist(), seen["pattern_type"], seen["entity"], strict=True)
+    ]
+    by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in rows)
+    return [_grouped("day", by_day, sorted(f"{day:06d}" for day in set(days)), int(config.window_s * 1e6))]
 
 
 def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
@@ -208,9 +217,13 @@ def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
         found.setdefault(group, []).append((int(time), what))
     for events in found.values():
         events.sort()
-    lists = list(found.values())
-    return Groups(kind, list(found), [[what for _, what in events[:MOST_EVENTS]] for events in lists],
-                  [[time for time, _ in events[:MOST_EVENTS]] for events in lists], window_us)  # fmt: skip
+    items = [[what for _, what in events[:MOST_EVENTS]] for events in found.values()]
+    times = [[time for time, _ in events[:MOST_EVENTS]] for events in found.values()]
+    places: dict[str, set[int]] = {}
+    for at, group in enumerate(items):
+        for what in group:
+            places.setdefault(what, set()).add(at)
+    return Groups(kind, list(found), places, items, times, window_us)
 
 
 def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
@@ -219,7 +232,7 @@ def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tupl
     counts = frequent_sequences(
         groups.items, config.min_count, config.max_length, times=groups.times, max_gap=groups.window_us
     )
-    candidates = sorted(p for p in counts if len(p) > 1 and p[-1] not in p[:-1] and p[-1].rsplit(" ", 1)[1] in BAD)
+    candidates = sorted(p for p in counts if len(p) > 1 and p[-1] not in p[:-1] and p[-1].rsplit(":", 1)[1] in BAD)
     tests: dict[int, int] = {}
     for pattern in candidates:
         tests[len(pattern)] = tests.get(len(pattern), 0) + 1
@@ -245,23 +258,16 @@ def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tupl
 
 
 def _members(groups: Groups, pattern: tuple[str, ...]) -> Any:
-    return np.array(
-        [
-            first_end(items, times, pattern, groups.window_us) is not None
-            for items, times in zip(groups.items, groups.times, strict=True)
-        ],
-        dtype=bool,
-    )
+    member = np.zeros(len(groups.names), dtype=bool)
+    for at in set.intersection(*(groups.places[what] for what in pattern)):
+        member[at] = first_end(groups.items[at], groups.times[at], pattern, groups.window_us) is not None
+    return member
 
 
 def _order_p(groups: Groups, pattern: tuple[str, ...], config: MiningConfig) -> float:
     """p that the pattern comes in so many groups when the events of each are rearranged among their times."""
-    wanted = set(pattern)
-    rows = [
-        ([i for i in items], times)
-        for items, times in zip(groups.items, groups.times, strict=True)
-        if wanted <= set(items)
-    ]
+    shared = sorted(set.intersection(*(groups.places[what] for what in pattern)))
+    rows = [(groups.items[at], groups.times[at]) for at in shared]
     observed = sum(first_end(items, times, pattern, groups.window_us) is not None for items, times in rows)
     rng = np.random.default_rng(config.seed)
     null = []
@@ -324,7 +330,7 @@ def _finding(
         measure="failed", support=support, total=total, confidence=support / total, effect=ratio,
         effect_name="rate_ratio", p_value=p, first_seen_us=min(seen) if timed and seen else 0,
         last_seen_us=max(seen) if timed and seen else 0, early=early, late=late, sentence=sentence,
-        sql=None, evidence={
+        sql=counting(groups.kind, pattern, groups.window_us, until), evidence={
             "sequence": list(pattern), "group": groups.kind, "window_s": groups.window_us and groups.window_us / 1e6,
             "lead_s": lead, "groups": len(effect), "others": elsewhere,
         },
@@ -332,10 +338,14 @@ def _finding(
 
 
 def _entity(what: str) -> str:
-    return what.split(" ", 1)[1].rsplit(" ", 1)[0]
+    """The entity of a token; a pattern's token ends with it, the others with a status."""
+    kind, rest = what.split(":", 1)
+    return rest.split(":", 1)[1] if kind == "pattern" else rest.rsplit(":", 1)[0]
 
 
 def _said(what: str) -> str:
     verbs = {"failure": "fails", "error": "breaks with an error", "timeout": "times out", "success": "succeeds"}
-    status = what.rsplit(" ", 1)[1]
+    if what.startswith("pattern:"):
+        return f"{words.named(_entity(what))} shows {what.split(':')[1].replace('_', ' ')}"
+    status = what.rsplit(":", 1)[1]
     return f"{words.named(_entity(what))} {verbs.get(status, 'is ' + status)}"
