@@ -17,8 +17,7 @@ from operators.mining.significance import (
     rate_ratio,
     wilson,
 )
-from operators.mining.sql import signature
-from operators.mining.streams import outcomes, source
+from operators.mining.streams import has_error, outcomes, source
 from operators.taxonomy import PatternClass
 
 FEWEST_DAYS = 3
@@ -37,7 +36,7 @@ class FailureModeMiner:
     """Failure modes: how an entity's failures divide into failure, error and timeout, and which errors come back.
 
     A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An error
-    is a normalised text (`signature`); that it came on so many days is a count and claims nothing against chance.
+    is a name in its details or their normalised text; that it came on so many days is a count and claims nothing against chance.
     """
 
     name = "failure_modes"
@@ -106,22 +105,28 @@ def _modes(
 
 
 def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: datetime) -> list[Finding]:
-    said = part[part["text"].notna()]
-    if not len(said):
-        return []
-    signatures = said["text"].map(signature)
+    rows: dict[str, list[int]] = {}
+    for at, errors in enumerate(part["errors"]):
+        for error in errors:
+            rows.setdefault(error, []).append(at)
+    # What always comes with another name is told with it: a hundred rows of one comparison are one error.
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for error, places in sorted(rows.items()):
+        alike.setdefault(tuple(places), []).append(error)
+    ends = part["end_us"].to_numpy()
     out = []
-    for error, count in sorted(signatures.value_counts().items(), key=lambda pair: (-pair[1], pair[0])):
+    for places, names in sorted(alike.items(), key=lambda pair: (-len(pair[0]), pair[1])):
+        error, count = names[0], len(places)
         if count < config.at_least(len(part)):
             break
-        seen = said["end_us"][signatures == error].to_numpy()
+        seen = ends[list(places)]
         days = len(np.unique(seen // DAY_US))
         if days < FEWEST_DAYS:
             continue
         origin = source(kind, entity)
         sentence = (
-            f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) are one and the"
-            f" same: “{words.named(error)}”, on {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
+            f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) name the same"
+            f" error, “{words.named(error)}”{f' (and {len(names) - 1} more with it)' if len(names) > 1 else ''}, on {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
         )
         out.append(
             Finding(
@@ -130,8 +135,8 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
                 total=len(part), confidence=count / len(part), effect=1.0, effect_name="count", p_value=None,
                 first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), sentence=sentence,
                 sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
-                                 f"{sql.signature_of(origin.text)} = {sql.literal(error)}"),
-                evidence={"signature": error, "days": days},
+                                 has_error(kind, error)),
+                evidence={"signature": error, "with": names[1:20], "days": days},
             )
         )  # fmt: skip
     return out

@@ -95,6 +95,17 @@ FRAMES = {
 purpose: a configuration that became active (kind `configuration`), a recommendation that was implemented."""
 
 
+_BEGINS = {
+    "runs": "execution_start",
+    "steps": "execution_start",
+    "task_executions": "execution_start",
+    "integration_events": "event_timestamp",
+    "patterns": "opened_at",
+    "hourly": "time",
+    "daily": "time",
+}
+
+
 class History(msgspec.Struct, frozen=True, eq=False):
     """A history: one pandas DataFrame a table of `FRAMES`. Make it with `of`, read it after `before`.
 
@@ -129,6 +140,18 @@ class History(msgspec.Struct, frozen=True, eq=False):
         if self.until == until:
             return self
         return History(until=until, **{name: _cut(getattr(self, name), name, until) for name in FRAMES})
+
+    def since(self, start: datetime) -> "History":
+        """What began at `start` or later; what is no event (tasks, dependencies, interventions) stays whole.
+
+        >>> from datetime import UTC, datetime
+        >>> len(History.of().since(datetime(2026, 1, 1, tzinfo=UTC)).runs)
+        0
+        """
+        kept = {name: getattr(self, name) for name in FRAMES}
+        for name, column in _BEGINS.items():
+            kept[name] = kept[name][(kept[name][column] >= start).to_numpy(dtype=bool)].reset_index(drop=True)
+        return History(until=self.until, **kept)
 
     @classmethod
     def of(cls, **frames: Any) -> "History":

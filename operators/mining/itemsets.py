@@ -15,7 +15,7 @@ from operators.mining import sql, words
 from operators.mining.finding import Finding, MiningConfig, claimed
 from operators.mining.history import BAD, History
 from operators.mining.significance import DAY_US, block_p, blocks_of, fisher_greater
-from operators.mining.streams import outcomes, source, text_of
+from operators.mining.streams import errors_of, has_error, outcomes, source
 from operators.taxonomy import PatternClass
 
 Thing = TypeVar("Thing", bound=Hashable)
@@ -139,12 +139,7 @@ def _symptoms(history: History) -> dict[str, list[tuple[int, frozenset[tuple[str
     ):
         symptoms = found.setdefault(run, set())
         symptoms.add(("step", step))
-        if isinstance(details, dict):
-            lists = [value for value in details.values() if isinstance(value, list)]
-            symptoms.update(("error", name) for names in lists for name in names if isinstance(name, str))
-            message = text_of({key: value for key, value in details.items() if isinstance(value, str)})
-            if message:
-                symptoms.add(("error", sql.signature(message)))
+        symptoms.update(("error", name) for name in errors_of(details))
     out: dict[str, list[tuple[int, frozenset[tuple[str, str]]]]] = {}
     for entity, end, ref in zip(runs["entity"], runs["end_us"], runs["ref"], strict=True):
         out.setdefault(entity, []).append((int(end), frozenset(found.get(ref, ()))))
@@ -245,17 +240,11 @@ def _lift(rows: list[frozenset[tuple[str, str]]], items: frozenset[tuple[str, st
 
 def _check(entity: str, items: list[tuple[str, str]], until: datetime) -> str:
     origin = source("pipeline", entity)
-    message = "(SELECT nullif(string_agg(e.value #>> '{}', ' ' ORDER BY e.key COLLATE \"C\"), '')" \
-              " FROM jsonb_each(s.error_details) AS e WHERE jsonb_typeof(e.value) = 'string')"  # fmt: skip
     tests = []
     for what, name in items:
         test = f"s.step_name = {sql.literal(name)}"
         if what == "error":
-            member = (
-                "EXISTS (SELECT FROM jsonb_each(s.error_details) AS e WHERE jsonb_typeof(e.value) = 'array'"
-                f" AND e.value ? {sql.literal(name)})"
-            )
-            test = f"({member} OR {sql.signature_of(message)} = {sql.literal(name)})"
+            test = has_error("step", name, "s.")
         tests.append(
             "EXISTS (SELECT FROM step_executions AS s WHERE s.pipeline_execution_id = r.id"
             f" AND {sql.failed('s.status')} AND {test})"

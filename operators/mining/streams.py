@@ -1,7 +1,8 @@
 """Everything that ends well or badly, as one stream: runs, steps, task executions and integration events.
 
 Columns of `outcomes`: `entity` and `kind` as in contract.md section 4, `start_us`, `end_us`, `status`, `failed`,
-`seconds` (NaN where unknown), `ref` (the row's natural id), `text` (what the failure said, or None).
+`seconds` (NaN where unknown), `ref` (the row's natural id), `text` (what the failure said, or None), `errors` (a tuple of
+what it said by name: each member of a list, such as failed tests, and the signature of the other texts).
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from operators.mining.history import BAD, JUDGED, History, micros
-from operators.mining.sql import literal
+from operators.mining.sql import literal, signature, signature_of
 
 TEXT_LENGTH = 640
 """Characters of an error's text that are looked at."""
@@ -28,7 +29,6 @@ class Source(msgspec.Struct, frozen=True):
     start: str
     end: str
     seconds: str
-    text: str
 
 
 def outcomes(history: History, kinds: Iterable[str] = ("pipeline", "step", "task", "integration")) -> Any:
@@ -53,39 +53,55 @@ def source(kind: str, entity: str) -> Source:
     if kind == "pipeline":
         rows, end = f"pipeline_name = {literal(entity)}", "execution_end"
         seconds = "coalesce(total_duration, extract(epoch FROM execution_end - execution_start)::float8)"
-        return Source(kind, entity, "pipeline_executions", rows, "execution_start", end, seconds, "NULL::text")
+        return Source(kind, entity, "pipeline_executions", rows, "execution_start", end, seconds)
     if kind == "step":
         rows, end = (
             f"pipeline_name || '/' || step_name = {literal(entity)}",
             "coalesce(execution_end, execution_start)",
         )
         seconds = "extract(epoch FROM execution_end - execution_start)::float8"
-        return Source(kind, entity, "step_executions", rows, "execution_start", end, seconds, details_text())
+        return Source(kind, entity, "step_executions", rows, "execution_start", end, seconds)
     if kind == "task":
         rows = f"coalesce(project_name, 'tasks') = {literal(entity)}"
         seconds, end = (
             "extract(epoch FROM execution_end - execution_start)::float8",
             "coalesce(execution_end, execution_start)",
         )
-        text = "nullif(left(concat_ws(' ', error_type, error_message), 640), '')"
-        return Source(kind, entity, "task_executions", rows, "execution_start", end, seconds, text)
+        return Source(kind, entity, "task_executions", rows, "execution_start", end, seconds)
     name = "source_system || coalesce('→' || target_system, '') || ':' || event_type"
     rows, at = f"{name} = {literal(entity)}", "event_timestamp"
-    return Source(
-        kind, entity, "integration_events", rows, at, at, "processing_duration / 1000.0", details_text()
-    )
+    return Source(kind, entity, "integration_events", rows, at, at, "processing_duration / 1000.0")
 
 
-def details_text() -> str:
-    """SQL of what an `error_details` says: the texts in it, in the order of their keys."""
-    return (
-        "(SELECT nullif(left(string_agg(v #>> '{}', ' ' ORDER BY path COLLATE \"C\", place), 640), '') FROM ("
-        "SELECT key AS path, value AS v, 0 AS place FROM jsonb_each(error_details)"
-        " WHERE jsonb_typeof(value) = 'string'"
-        " UNION ALL SELECT e.key, i.value, i.ordinality FROM jsonb_each(error_details) AS e,"
-        " jsonb_array_elements(CASE WHEN jsonb_typeof(e.value) = 'array' THEN e.value ELSE '[]' END)"
-        " WITH ORDINALITY AS i WHERE jsonb_typeof(i.value) = 'string') AS texts)"
+def has_error(kind: str, name: str, alias: str = "") -> str:
+    """SQL test that a row of `kind` names an error, as `errors` does; `alias` is the table's, with its dot."""
+    if kind == "task":
+        said = signature_of(f"concat_ws(' ', {alias}error_type, {alias}error_message)")
+        return f"{said} = {literal(name)}"
+    details = f"{alias}error_details"
+    message = (
+        "(SELECT string_agg(e.value #>> '{}', ' ' ORDER BY e.key COLLATE \"C\")"
+        f" FROM jsonb_each({details}) AS e WHERE jsonb_typeof(e.value) = 'string')"
     )
+    member = (
+        f"EXISTS (SELECT FROM jsonb_each({details}) AS e WHERE jsonb_typeof(e.value) = 'array'"
+        f" AND e.value @> {literal(msgspec.json.encode([name]).decode())}::jsonb)"
+    )
+    return f"({member} OR {signature_of(message)} = {literal(name)})"
+
+
+def errors_of(details: Any) -> tuple[str, ...]:
+    """What an `error_details` names, each once, sorted.
+
+    >>> errors_of({"tests_failed": 2, "names": ["TestB", "TestA"], "message": "gave up after 30 s"})
+    ('TestA', 'TestB', 'gave up after <n> s')
+    """
+    if not isinstance(details, dict):
+        return ()
+    lists = [value for value in details.values() if isinstance(value, list)]
+    found = {name for names in lists for name in names if isinstance(name, str)}
+    message = " ".join(value for _, value in sorted(details.items()) if isinstance(value, str))
+    return tuple(sorted(found | ({signature(message)} if message else set())))
 
 
 def text_of(details: Any) -> str | None:
@@ -105,7 +121,9 @@ def text_of(details: Any) -> str | None:
     return " ".join(words)[:TEXT_LENGTH] or None
 
 
-def _rows(entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: Any, ref: Any, text: Any) -> Any:
+def _rows(
+    entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: Any, ref: Any, text: Any, errors: Any
+) -> Any:
     return pd.DataFrame(
         {
             "entity": np.asarray(entity, dtype=object),
@@ -116,6 +134,7 @@ def _rows(entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: An
             "seconds": np.asarray(seconds, dtype=float),
             "ref": np.asarray(ref, dtype=object),
             "text": pd.Series(list(text), dtype=object),
+            "errors": pd.Series(list(errors), dtype=object),
         }
     )
 
@@ -130,7 +149,7 @@ def _pipelines(history: History) -> Any:
     none = [None] * len(runs)
     return _rows(
         runs["pipeline_name"], "pipeline", runs["execution_start"], runs["execution_end"], runs["status"], seconds,
-        runs["id"], none,
+        runs["id"], none, [()] * len(runs),
     )  # fmt: skip
 
 
@@ -141,6 +160,7 @@ def _steps(history: History) -> Any:
     return _rows(
         steps["pipeline_name"] + "/" + steps["step_name"], "step", steps["execution_start"], end, steps["status"],
         _seconds(steps), steps["pipeline_execution_id"] + ":" + order, map(text_of, steps["error_details"]),
+        map(errors_of, steps["error_details"]),
     )  # fmt: skip
 
 
@@ -152,7 +172,7 @@ def _tasks(history: History) -> Any:
     attempt = done["attempt"].fillna(0).astype(int).astype(str)
     return _rows(
         done["project_name"].fillna("tasks"), "task", done["execution_start"], end, done["status"], _seconds(done),
-        done["id"] + ":" + attempt, text,
+        done["id"] + ":" + attempt, text, [(signature(words),) if words else () for words in text],
     )  # fmt: skip
 
 
@@ -163,6 +183,7 @@ def _integrations(history: History) -> Any:
     return _rows(
         entity, "integration", events["event_timestamp"], events["event_timestamp"], events["status"],
         events["processing_duration"] / 1000.0, events["id"], map(text_of, events["error_details"]),
+        map(errors_of, events["error_details"]),
     )  # fmt: skip
 
 
