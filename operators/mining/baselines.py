@@ -66,7 +66,11 @@ def median_interval(values: Any, level: float = 0.95) -> tuple[float, float, flo
     while low > 0 and 1.0 - 2.0 * stats.binom.cdf(low - 1, n, 0.5) < level:
         low -= 1
     low = max(low, 1)
-    return float(ordered[low - 1]), float(ordered[n - low]), float(max(0.0, 1.0 - 2.0 * stats.binom.cdf(low - 1, n, 0.5)))
+    return (
+        float(ordered[low - 1]),
+        float(ordered[n - low]),
+        float(max(0.0, 1.0 - 2.0 * stats.binom.cdf(low - 1, n, 0.5))),
+    )
 
 
 def baselines(history: History, until: datetime) -> tuple[list[Baseline], list[Analytics]]:
@@ -185,7 +189,15 @@ def _unusual(current: float, earlier: list[float]) -> bool:
 
 
 def _slower(
-    kind: str, entity: str, part: Any, age: Any, there: int, days: int, end_us: int, config: MiningConfig, until: datetime
+    kind: str,
+    entity: str,
+    part: Any,
+    age: Any,
+    there: int,
+    days: int,
+    end_us: int,
+    config: MiningConfig,
+    until: datetime,
 ) -> Finding | None:
     seconds = part["seconds"].to_numpy()
     known = np.isfinite(seconds)
@@ -212,7 +224,15 @@ def _slower(
 
 
 def _worse(
-    kind: str, entity: str, part: Any, age: Any, there: int, days: int, end_us: int, config: MiningConfig, until: datetime
+    kind: str,
+    entity: str,
+    part: Any,
+    age: Any,
+    there: int,
+    days: int,
+    end_us: int,
+    config: MiningConfig,
+    until: datetime,
 ) -> Finding | None:
     failed = part["failed"].to_numpy()
     now, before = failed[age == 0], failed[(age >= 1) & (age <= there)]

@@ -151,7 +151,9 @@ def _task_cycles(graph: Any, title: dict[str, str], project: dict[str, str], see
     knots = [set(part) for part in nx.strongly_connected_components(graph) if len(part) > 1]
     for knot in sorted(knots, key=lambda part: (-len(part), min(part)))[:MOST_CYCLES]:
         cycle = shortest_cycle(graph, knot)
-        pairs = ", ".join(f"({sql.literal(a)}, {sql.literal(b)})" for a, b in zip(cycle, cycle[1:] + cycle[:1], strict=True))
+        pairs = ", ".join(
+            f"({sql.literal(a)}, {sql.literal(b)})" for a, b in zip(cycle, cycle[1:] + cycle[:1], strict=True)
+        )
         where = project.get(cycle[0]) or "tasks"
         names = " → ".join(words.named(title.get(node, node)) for node in [*cycle[:5], cycle[0]])
         out.append(

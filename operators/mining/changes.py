@@ -106,7 +106,9 @@ def change_points(values: Any, shortest: int = SHORTEST) -> list[int]:
     # Of an AR(1), the variance of differences is 2 s² (1 - phi).
     variance = max(_spread(steps) ** 2 / max(2.0 * (1.0 - phi), 0.05), 1e-12 * float(values.var()))
     penalty = 3.0 * np.log(n) * variance * (1.0 + phi) / (1.0 - phi)
-    sums, squares = (np.concatenate(([0.0], np.cumsum(part))) for part in (values - values.mean(), (values - values.mean()) ** 2))
+    sums, squares = (
+        np.concatenate(([0.0], np.cumsum(part))) for part in (values - values.mean(), (values - values.mean()) ** 2)
+    )
     best = np.full(n + 1, np.inf)
     best[0] = -penalty
     before = np.zeros(n + 1, dtype=np.int64)
@@ -182,7 +184,9 @@ class ChangeMiner:
         kept = [finding for kind, layer in layers.items() for finding in claimed(layer, config, tests=tests[kind])]
         changed = {finding.entities + (finding.measure,) for finding in kept if finding.kind == "change_point"}
         kept = [f for f in kept if f.kind != "trend" or f.entities + (f.measure,) not in changed]
-        return sorted(kept, key=lambda f: (f.q_value or 0.0, -abs(np.log(max(f.effect, 1e-9))), f.key))[: config.max_findings]
+        return sorted(kept, key=lambda f: (f.q_value or 0.0, -abs(np.log(max(f.effect, 1e-9))), f.key))[
+            : config.max_findings
+        ]
 
 
 def _by_day(entity: str, measure: str, part: Any, config: MiningConfig) -> list[tuple[str, Finding | None]]:
@@ -221,7 +225,10 @@ def _trend(entity: str, measure: str, times: Any, values: Any, config: MiningCon
     half = len(values) // 2
     side = values > middle if slope > 0 else values < middle
     slopes = [mann_kendall(_thin(values[part]))[1] for part in (slice(0, half), slice(half, None))]
-    early, late = (float(np.exp(np.sign(s * slope) * abs(np.log(ratio)) * min(1.0, abs(s / slope)) * np.sign(ratio - 1.0))) for s in slopes)
+    early, late = (
+        float(np.exp(np.sign(s * slope) * abs(np.log(ratio)) * min(1.0, abs(s / slope)) * np.sign(ratio - 1.0)))
+        for s in slopes
+    )
     word = "risen" if slope > 0 else "fallen"
     days = (times[-1] - times[0]) / DAY_US
     sentence = (
@@ -270,7 +277,8 @@ def _change(entity: str, measure: str, times: Any, values: Any, config: MiningCo
     word = "rose" if two > one else "fell"
     inside = at + (after - at) // 2
     early, late = (
-        (abs(float(values[part].mean())) + 1e-12) / (abs(one) + 1e-12) for part in (slice(at, inside), slice(inside, after))
+        (abs(float(values[part].mean())) + 1e-12) / (abs(one) + 1e-12)
+        for part in (slice(at, inside), slice(inside, after))
     )
     sentence = (
         f"{_what(measure)} of {words.named(entity)} {word} on {words.day(int(times[at]))} from {number(one)} to {number(two)}"

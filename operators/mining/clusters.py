@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import silhouette_samples
+from threadpoolctl import threadpool_limits
 
 from operators.mining import sql, words
 from operators.mining.finding import Finding, MiningConfig, claimed
@@ -22,7 +23,7 @@ from operators.taxonomy import PatternClass
 FEWEST_TEXTS = 12
 """Different error texts below which there is nothing to group."""
 
-MOST_TEXTS = 600
+MOST_TEXTS = 400
 """Different error texts that are grouped, the most frequent: grouping compares all pairs."""
 
 FEWEST_SERIES = 6
@@ -31,8 +32,8 @@ FEWEST_SERIES = 6
 MOST_SERIES = 2000
 """Series that are grouped, by name."""
 
-MOST_GROUPS = 12
-"""Greatest k that is tried."""
+GROUPS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 36)
+"""The k that are tried, as long as there are three rows a group."""
 
 NULLS = 19
 """Rearrangements that are grouped again: each costs as much as the grouping itself."""
@@ -54,16 +55,25 @@ class Grouping(msgspec.Struct, frozen=True, eq=False):
     coarse: Any
 
 
-def group(vectors: Any, weights: Any, rearranged: Callable[[Any], Any], config: MiningConfig, near: float = NEAR) -> Grouping | None:
+def group(
+    vectors: Any, weights: Any, rearranged: Callable[[Any], Any], config: MiningConfig, near: float = NEAR
+) -> Grouping | None:
     """K-Means with the k of the best mean silhouette (Rousseeuw 1987), against the same on rearranged rows.
 
     `vectors`: rows of unit length, dense. `rearranged` makes a set of rows without groups from a random generator. p of a
-    group: its mean silhouette against the best group's of each rearrangement. DBSCAN says which rows are near to no
+    group: its mean silhouette times the root of its size, against the best of each rearrangement. DBSCAN says which rows are near to no
     others; average linkage gives the coarser level of a taxonomy, half as many groups. None when there are too few rows.
     """
+    with threadpool_limits(1):  # sums in one order, and no threads for tables this small
+        return _group(vectors, weights, rearranged, config, near)
+
+
+def _group(
+    vectors: Any, weights: Any, rearranged: Callable[[Any], Any], config: MiningConfig, near: float
+) -> Grouping | None:
     rows = len(vectors)
     best: tuple[float, Any, Any] | None = None
-    for k in range(2, min(MOST_GROUPS, rows // 3) + 1):
+    for k in (k for k in GROUPS if k <= rows // 3):
         labels, silhouettes = _k_means(vectors, weights, k, config.seed)
         mean = float(np.average(silhouettes, weights=weights))
         if best is None or mean > best[0] + 1e-9:
@@ -76,15 +86,20 @@ def group(vectors: Any, weights: Any, rearranged: Callable[[Any], Any], config: 
     null = []
     for _ in range(NULLS):
         their_labels, theirs = _k_means(rearranged(rng), weights, k, config.seed)
-        null.append(max(float(theirs[their_labels == at].mean()) for at in set(their_labels.tolist())))
-    p_values = [permutation_p(float(silhouettes[labels == at].mean()), np.array(null)) for at in range(k)]
+        null.append(max(_strength(theirs[their_labels == at]) for at in set(their_labels.tolist())))
+    p_values = [permutation_p(_strength(silhouettes[labels == at]), np.array(null)) for at in range(k)]
     alone = DBSCAN(eps=near, min_samples=3, metric="cosine").fit_predict(vectors, sample_weight=weights) < 0
     coarse = AgglomerativeClustering(max(2, k // 2), metric="cosine", linkage="average").fit_predict(vectors)
     return Grouping(labels, silhouettes, p_values, alone, coarse)
 
 
+def _strength(silhouettes: Any) -> float:
+    """Two twins have the best silhouette there is: of chance groups, only the size tells."""
+    return float(silhouettes.mean() * np.sqrt(len(silhouettes)))
+
+
 def _k_means(vectors: Any, weights: Any, k: int, seed: int) -> tuple[Any, Any]:
-    labels = KMeans(k, n_init=5, random_state=seed).fit_predict(vectors, sample_weight=weights)
+    labels = KMeans(k, n_init=3, random_state=seed).fit_predict(vectors, sample_weight=weights)
     # Groups by their first row, so that numbers do not depend on where the centres began.
     _, first = np.unique(labels, return_index=True)
     order = {int(labels[at]): place for place, at in enumerate(sorted(first))}
@@ -168,7 +183,10 @@ def _errors(
     middle = int(np.median(said["end_us"]))
     early, late = (
         float(likeness[np.ix_(part, part)].mean()) / overall if len(part) >= 3 else None
-        for part in (np.unique(rows[member & (said["end_us"] <= middle).to_numpy()]), np.unique(rows[member & (said["end_us"] > middle).to_numpy()]))
+        for part in (
+            np.unique(rows[member & (said["end_us"] <= middle).to_numpy()]),
+            np.unique(rows[member & (said["end_us"] > middle).to_numpy()]),
+        )
     )
     coarse = Counter(found.coarse[inside].tolist()).most_common(1)[0][0]
     sentence = (

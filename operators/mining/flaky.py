@@ -91,7 +91,9 @@ def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> li
         if support < FEWEST_FLIPS or (others and ratio <= 1.0):
             continue
         mine = groups[(groups["entity"] == entity) & groups["flip"]]
-        out.append(_finding(kind, str(entity), status, said, int(support), int(total), ratio, p, mine, (flips, rows), until))
+        out.append(
+            _finding(kind, str(entity), status, said, int(support), int(total), ratio, p, mine, (flips, rows), until)
+        )
     return out
 
 

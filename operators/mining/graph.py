@@ -52,9 +52,7 @@ class GraphMiner:
 
 def _code(code: str, edges: Any) -> tuple[list[Finding], int]:
     graph = nx.DiGraph()
-    graph.add_edges_from(
-        (a, b) for a, b in zip(edges["from_node"], edges["to_node"], strict=True) if a != b
-    )
+    graph.add_edges_from((a, b) for a, b in zip(edges["from_node"], edges["to_node"], strict=True) if a != b)
     times = micros(edges["observed_at"])
     seen = (int(times.min()), int(times.max()))
     rows = f"codebase_id = {sql.literal(code)}"
@@ -179,4 +177,6 @@ def _of_nodes(rows: str, names: str) -> str:
         f"SELECT from_node FROM code_dependencies WHERE {rows} AND from_node <> to_node"
         f" UNION SELECT to_node FROM code_dependencies WHERE {rows} AND from_node <> to_node"
     )
-    return f"SELECT (SELECT count(*) FROM ({names}) AS n) AS support, (SELECT count(*) - 1 FROM ({nodes}) AS n) AS total"
+    return (
+        f"SELECT (SELECT count(*) FROM ({names}) AS n) AS support, (SELECT count(*) - 1 FROM ({nodes}) AS n) AS total"
+    )

@@ -50,7 +50,9 @@ def frequent_itemsets(
         raise ValueError(f"min_count must be at least 1, not {min_count}")
     rows = [set(transaction) for transaction in transactions]
     counts = Counter(item for row in rows for item in row)
-    kept = sorted((item for item, count in counts.items() if count >= min_count), key=lambda item: (-counts[item], repr(item)))
+    kept = sorted(
+        (item for item, count in counts.items() if count >= min_count), key=lambda item: (-counts[item], repr(item))
+    )
     if not kept:
         return {}
     place = {item: at for at, item in enumerate(kept)}
@@ -80,9 +82,7 @@ def itemsets_of(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[
     return dict(_grow(sparse.csr_matrix(matrix), min_count, max_length))
 
 
-def together_p(
-    itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int
-) -> Any:
+def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int) -> Any:
     """p that each set's items come together by chance: the greatest of Fisher's over all ways to cut the set in two.
 
     Webb, "Self-sufficient itemsets", ACM TKDD 4 (2010): a set is productive when no part of it explains the rest. `counts`

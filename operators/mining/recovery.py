@@ -153,7 +153,9 @@ def _effect(part: Any, kind: str, name: str, bounds: tuple[Any, int, Any], until
         return None
     bad_before, bad_after = int(failed[before].sum()), int(failed[after].sum())
     rows, bad = n_before + n_after, bad_before + bad_after
-    p = 2.0 * min(float(fisher_greater(bad_after, n_after, bad, rows)), float(fisher_greater(bad_before, n_before, bad, rows)))
+    p = 2.0 * min(
+        float(fisher_greater(bad_after, n_after, bad, rows)), float(fisher_greater(bad_before, n_before, bad, rows))
+    )
     ratio = float(rate_ratio(bad_after, n_after, bad, rows))
     entity, of = str(part["entity"].iloc[0]), str(part["kind"].iloc[0])
     origin = source(of, entity)

@@ -101,7 +101,9 @@ def association_rules(
             for part in combinations(rule.cause, size)
         )
     ]
-    return sorted(kept, key=lambda rule: (rule.p_value, -rule.lift, sorted(map(repr, rule.cause)), sorted(map(repr, rule.effect))))
+    return sorted(
+        kept, key=lambda rule: (rule.p_value, -rule.lift, sorted(map(repr, rule.cause)), sorted(map(repr, rule.effect)))
+    )
 
 
 class RuleMiner:
@@ -149,7 +151,9 @@ def _rules_of(place: Place, outcome: str, config: MiningConfig) -> tuple[list[Fi
     good = [
         at
         for at in np.argsort(p_values, kind="stable")
-        if p_values[at] <= config.false_discovery_rate and ratios[at] >= config.min_effect and n_both[at] >= config.min_count
+        if p_values[at] <= config.false_discovery_rate
+        and ratios[at] >= config.min_effect
+        and n_both[at] >= config.min_count
     ][:MOST_CHECKED]
     if not good:
         return [], tests

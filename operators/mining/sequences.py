@@ -169,7 +169,10 @@ def groups_of(history: History, config: MiningConfig) -> list[Groups]:
     steps = history.steps
     bad = steps[~steps["status"].isin(["success"])]
     order = bad["step_order"].fillna(0).to_numpy(dtype=np.int64)
-    what = [item("step", f"{p}/{s}", status) for p, s, status in zip(bad["pipeline_name"], bad["step_name"], bad["status"], strict=True)]
+    what = [
+        item("step", f"{p}/{s}", status)
+        for p, s, status in zip(bad["pipeline_name"], bad["step_name"], bad["status"], strict=True)
+    ]
     runs = history.runs[history.runs["execution_end"].notna()]
     in_runs = _grouped("run", zip(bad["pipeline_execution_id"], order, what, strict=True), runs["id"], None)
     done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
@@ -204,7 +207,9 @@ def _days(history: History, config: MiningConfig) -> list[Groups]:
     seen = history.patterns
     rows += [
         (time, f"pattern:{kind}:{entity}")
-        for time, kind, entity in zip(micros(seen["opened_at"]).tolist(), seen["pattern_type"], seen["entity"], strict=True)
+        for time, kind, entity in zip(
+            micros(seen["opened_at"]).tolist(), seen["pattern_type"], seen["entity"], strict=True
+        )
     ]
     by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in rows)
     return [_grouped("day", by_day, sorted(f"{day:06d}" for day in set(days)), int(config.window_s * 1e6))]
