@@ -132,7 +132,7 @@ def _tasks(history: History, until: datetime) -> list[Finding]:
         pairs = ", ".join(f"({sql.literal(a)}, {sql.literal(b)})" for a, b in zip(path, path[1:], strict=False))
         out.append(
             Finding(
-                miner=GraphMiner.name, key=f"{where}|chain|{path[0]}|{path[-1]}", kind="critical_path",
+                miner=ChainMiner.name, key=f"{where}|chain|{path[0]}|{path[-1]}", kind="critical_path",
                 pattern_class=PatternClass.BOTTLENECK_IDENTIFICATION, entities=(where, *path[:10]), measure="effort_h",
                 support=len(path) - 1, total=len(path) - 1, confidence=1.0, effect=total / max(of / len(part), 1e-9),
                 effect_name="ratio_to_mean_task", p_value=None, first_seen_us=int(seen.min()),
@@ -158,7 +158,7 @@ def _task_cycles(graph: Any, title: dict[str, str], project: dict[str, str], see
         names = " → ".join(words.named(title.get(node, node)) for node in [*cycle[:5], cycle[0]])
         out.append(
             Finding(
-                miner=GraphMiner.name, key=f"{where}|waits|{'→'.join(cycle)}", kind="cycle",
+                miner=ChainMiner.name, key=f"{where}|waits|{'→'.join(cycle)}", kind="cycle",
                 pattern_class=PatternClass.BOTTLENECK_IDENTIFICATION, entities=(where, *cycle[:10]), measure="dependencies",
                 support=len(cycle), total=len(cycle), confidence=1.0, effect=float(len(knot)), effect_name="tasks",
                 p_value=None, first_seen_us=seen[0], last_seen_us=seen[1],

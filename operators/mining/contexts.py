@@ -169,7 +169,8 @@ def _place(
     columns: list[Any] = []
     for attribute in attributes:
         made = _items(attribute)
-        if made and _gives_away([column for _, column in made], failed):
+        ours = len(attribute.values) and isinstance(attribute.values[0], Item)  # not in the data: the time, the run before
+        if made and not ours and _gives_away([column for _, column in made], failed):
             continue
         items.extend(item for item, _ in made)
         columns.extend(column for _, column in made)

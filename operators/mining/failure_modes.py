@@ -115,11 +115,11 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
         alike.setdefault(tuple(places), []).append(error)
     ends = part["end_us"].to_numpy()
     out = []
-    for places, names in sorted(alike.items(), key=lambda pair: (-len(pair[0]), pair[1])):
-        error, count = names[0], len(places)
+    for at_rows, names in sorted(alike.items(), key=lambda pair: (-len(pair[0]), pair[1])):
+        error, count = names[0], len(at_rows)
         if count < config.at_least(len(part)):
             break
-        seen = ends[list(places)]
+        seen = ends[list(at_rows)]
         days = len(np.unique(seen // DAY_US))
         if days < FEWEST_DAYS:
             continue

@@ -190,7 +190,7 @@ def _typed(rows: Any, spec: Frame, name: str) -> Any:
         elif kind == "number":
             out[column] = pd.to_numeric(values).astype(float)
         else:
-            out[column] = values.astype(object).where(values.notna(), None) if kind == "text" else values.astype(object)
+            out[column] = values.astype(object).where(values.notna(), None)
     return pd.DataFrame(out, columns=list(spec.columns))
 
 

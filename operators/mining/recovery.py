@@ -131,7 +131,7 @@ class PreventionMiner:
         for entity, group in changes.groupby("entity", sort=True):
             if entity not in parts:
                 continue
-            at = group["at"].to_numpy()
+            at = group["at"].tolist()
             for place, (kind, name) in enumerate(zip(group["kind"], group["name"], strict=True)):
                 bounds = (at[place - 1] if place else None, at[place], at[place + 1] if place + 1 < len(at) else None)
                 found = _effect(parts[entity], str(kind), str(name), bounds, until)

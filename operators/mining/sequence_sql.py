@@ -16,6 +16,8 @@ def counting(kind: str, pattern: Sequence[str], window_us: int | None, until: da
             tests.append(f"e{at}.g = e{at - 1}.g AND (e{at}.at, e{at}.token) > (e{at - 1}.at, e{at - 1}.token)")
             if window_us is not None:
                 tests.append(f"e{at}.at - e{at - 1}.at <= {window_us}")
+        ended = sql.literal(pattern[-1].rsplit(":", 1)[0] + ":")
+        tests.append(f"EXISTS (SELECT FROM e AS x WHERE x.g = e0.g AND starts_with(x.token, {ended}))")
         chains.append(
             f"(SELECT count(DISTINCT e0.g) FROM {', '.join(f'e AS e{at}' for at in range(size))}"
             f" WHERE {' AND '.join(tests)})"
@@ -26,7 +28,7 @@ def counting(kind: str, pattern: Sequence[str], window_us: int | None, until: da
 def _step_tokens(until: datetime) -> str:
     return (
         "SELECT pipeline_execution_id::text AS g, step_order::bigint AS at, ('step:' || pipeline_name || '/' || step_name"
-        " || ':' || status) COLLATE \"C\" AS token FROM step_executions WHERE status NOT IN ('success', 'running')"
+        " || ':' || status) COLLATE \"C\" AS token FROM step_executions WHERE status <> 'running'"
         f" AND {sql.until('coalesce(execution_end, execution_start)', until)}"
     )
 

@@ -40,12 +40,13 @@ class Groups(msgspec.Struct, frozen=True, eq=False):
     """Sequences to mine: events of each group in order, groups in the order of their first event.
 
     `window_us`: the longest gap between two neighbours of a pattern; None: any. `kind` names what a group is,
-    `places` the groups of each item.
+    `places` the groups of each item, `present` those in which an entity (a token without its status) ended somehow.
     """
 
     kind: str
     names: list[str]
     places: dict[str, set[int]]
+    present: dict[str, set[int]]
     items: list[list[str]]
     times: list[list[int]]
     window_us: int | None
@@ -138,8 +139,8 @@ def first_end(items: Sequence[str], times: Sequence[int], pattern: Sequence[str]
 class SequenceMiner:
     """What follows what: failed steps in a run, ends of a task's executions, correlated events, bad ends in a day.
 
-    A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others (Fisher's test and
-    bursts, as rules are) *and* the order matters: rearranging each group's events in time keeps it from coming as
+    A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could have
+    (C's entity ended somehow; Fisher's test and bursts, as rules are) *and* the order matters: rearranging each group's events in time keeps it from coming as
     often. In a day, neighbours are at most `window_s` apart; what crosses midnight UTC is not seen.
     """
 
@@ -167,14 +168,13 @@ class SequenceMiner:
 def groups_of(history: History, config: MiningConfig) -> list[Groups]:
     """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
     steps = history.steps
-    bad = steps[~steps["status"].isin(["success"])]
-    order = bad["step_order"].fillna(0).to_numpy(dtype=np.int64)
+    order = steps["step_order"].fillna(0).to_numpy(dtype=np.int64)
     what = [
         item("step", f"{p}/{s}", status)
-        for p, s, status in zip(bad["pipeline_name"], bad["step_name"], bad["status"], strict=True)
+        for p, s, status in zip(steps["pipeline_name"], steps["step_name"], steps["status"], strict=True)
     ]
     runs = history.runs[history.runs["execution_end"].notna()]
-    in_runs = _grouped("run", zip(bad["pipeline_execution_id"], order, what, strict=True), runs["id"], None)
+    in_runs = _grouped("run", zip(steps["pipeline_execution_id"], order, what, strict=True), runs["id"], None)
     done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
     ends = micros(done["execution_end"].fillna(done["execution_start"]))
     what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
@@ -200,10 +200,8 @@ def _days(history: History, config: MiningConfig) -> list[Groups]:
     stream = outcomes(history, ["pipeline", "task", "integration"])  # a run fails when its step does: no news
     if not len(stream):
         return []
-    days = stream["end_us"] // DAY_US
-    bad = stream[stream["status"].isin(BAD)]
-    what = [item(k, e, status) for k, e, status in zip(bad["kind"], bad["entity"], bad["status"], strict=True)]
-    rows = list(zip(bad["end_us"].tolist(), what, strict=True))
+    what = [item(k, e, status) for k, e, status in zip(stream["kind"], stream["entity"], stream["status"], strict=True)]
+    rows = list(zip(stream["end_us"].tolist(), what, strict=True))
     seen = history.patterns
     rows += [
         (time, f"pattern:{kind}:{entity}")
@@ -211,24 +209,27 @@ def _days(history: History, config: MiningConfig) -> list[Groups]:
             micros(seen["opened_at"]).tolist(), seen["pattern_type"], seen["entity"], strict=True
         )
     ]
-    by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in rows)
-    return [_grouped("day", by_day, sorted(f"{day:06d}" for day in set(days)), int(config.window_s * 1e6))]
+    by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in sorted(rows))
+    return [_grouped("day", by_day, (), int(config.window_s * 1e6))]
 
 
 def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
-    """Events by group; `names` are the groups there are, also those without events, in the order of time."""
+    """Events that did not end well, by group. `names`: the groups in the order of time, where `rows` are in another."""
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
     for group, time, what in rows:
         found.setdefault(group, []).append((int(time), what))
-    for events in found.values():
-        events.sort()
-    items = [[what for _, what in events[:MOST_EVENTS]] for events in found.values()]
-    times = [[time for time, _ in events[:MOST_EVENTS]] for events in found.values()]
+    present: dict[str, set[int]] = {}
+    for at, events in enumerate(found.values()):
+        for _, what in events:
+            present.setdefault(what.rsplit(":", 1)[0], set()).add(at)
+    lists = [sorted(event for event in events if not event[1].endswith(":success")) for events in found.values()]
+    items = [[what for _, what in events[:MOST_EVENTS]] for events in lists]
+    times = [[time for time, _ in events[:MOST_EVENTS]] for events in lists]
     places: dict[str, set[int]] = {}
     for at, group in enumerate(items):
         for what in group:
             places.setdefault(what, set()).add(at)
-    return Groups(kind, list(found), places, items, times, window_us)
+    return Groups(kind, list(found), places, present, items, times, window_us)
 
 
 def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
@@ -241,24 +242,28 @@ def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tupl
     tests: dict[int, int] = {}
     for pattern in candidates:
         tests[len(pattern)] = tests.get(len(pattern), 0) + 1
-    day_of = np.arange(len(groups.names)) * DAY_US  # groups are in the order of time: stretches of as many groups
     checked = []
     ends: dict[tuple[str, ...], Any] = {}
     for pattern in candidates:
         for part in (pattern, pattern[:-1], pattern[-1:]):
             if part not in ends:
                 ends[part] = _members(groups, part)
-        cause, whole = ends[pattern[:-1]], ends[pattern]
-        effect = whole | (ends[pattern[-1:]] & ~cause)
-        p = association_p(cause, effect, blocks_of(day_of))
+        # Only groups in which what comes last ran at all can tell how often it fails.
+        asked = np.array(sorted(groups.present[pattern[-1].rsplit(":", 1)[0]]))
+        cause, whole = ends[pattern[:-1]][asked], ends[pattern][asked]
+        effect = whole | (ends[pattern[-1:]][asked] & ~cause)
+        if cause.sum() < config.min_count or cause.all():
+            continue
+        # Groups are in the order of time: stretches of as many groups.
+        p = association_p(cause, effect, blocks_of(np.arange(len(asked)) * DAY_US))
         ratio = float(rate_ratio(int(whole.sum()), int(cause.sum()), int(effect.sum()), len(effect)))
         if p <= config.false_discovery_rate and ratio >= config.min_effect:
-            checked.append((p, pattern, cause, effect))
+            checked.append((p, pattern, cause, effect, asked))
     drafts = []
     checked.sort(key=lambda found: (found[0], found[1]))
-    for p, pattern, cause, effect in checked[:MOST_CHECKED]:
+    for p, pattern, cause, effect, asked in checked[:MOST_CHECKED]:
         in_order = _order_p(groups, pattern, config)
-        drafts.append(_finding(groups, pattern, cause, effect, max(p, in_order), until))
+        drafts.append(_finding(groups, pattern, cause, effect, asked, max(p, in_order), until))
     return _no_longer_than_needed(drafts), tests
 
 
@@ -304,13 +309,13 @@ def _no_longer_than_needed(drafts: list[Finding]) -> list[Finding]:
 
 
 def _finding(
-    groups: Groups, pattern: tuple[str, ...], cause: Any, effect: Any, p: float, until: datetime
+    groups: Groups, pattern: tuple[str, ...], cause: Any, effect: Any, asked: Any, p: float, until: datetime
 ) -> Finding:  # fmt: skip
     both = cause & effect
     support, total = int(both.sum()), int(cause.sum())
     ratio = float(rate_ratio(support, total, int(effect.sum()), len(effect)))
     leads, seen = [], []
-    for at in np.flatnonzero(both):
+    for at in asked[both]:
         items, times = groups.items[at], groups.times[at]
         end = first_end(items, times, pattern, groups.window_us)
         start = first_end(items, times, pattern[:-1], groups.window_us)
@@ -326,7 +331,7 @@ def _finding(
     sentence = (
         f"In the same {groups.kind}, when {', then '.join(causes)}, then {_said(pattern[-1])}{within}"
         f" {words.times(ratio)} as often as otherwise: in {support} of {total} {groups.kind}s, in {elsewhere} of the"
-        f" other {len(effect) - total}{last}."
+        f" other {len(effect) - total} with {words.named(_entity(pattern[-1]))}{last}."
     )
     early, late = halves(cause, effect)
     return Finding(

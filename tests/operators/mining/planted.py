@@ -164,7 +164,7 @@ def _series(rng: Any, frames: Any) -> None:
     for (entity, measure), values in daily.items():
         frames["daily"] += [_bucket(entity, measure, at(1440 * i), value) for i, value in enumerate(values)]
     hours = np.arange(30 * 24)
-    for number in range(9):
+    for number in range(24):
         peak = (10, 3, 18)[number % 3]
         shape = 100 + 40 * np.cos((hours % 24 - peak) * np.pi / 12) * (1 + number)
         values = shape + rng.normal(0, 10, len(hours))
@@ -187,25 +187,27 @@ def reordered(of: History, seed: int) -> History:
 
 
 def shuffled(of: History, seed: int) -> History:
-    """The same parts, dealt anew: outcomes among the runs of an entity, values among the times of a series, words."""
+    """The same parts, dealt anew: how runs, steps, executions and events ended, values of a series among its times, words.
+
+    Outcomes go to any entity of the kind: that one fails more than another is no chance, so it must not stay.
+    """
     rng = np.random.default_rng(seed)
     frames = {name: frame.copy() for name, frame in frames_of(of).items()}
 
     def deal(frame: Any, by: list[str], columns: list[str]) -> Any:
-        order = frame.groupby(by, sort=True)[columns[0]].transform(lambda part: rng.permutation(len(part))).to_numpy()
         places = np.empty(len(frame), dtype=np.int64)
-        for rows in frame.groupby(by, sort=True).indices.values():
-            places[rows] = rows[order[rows].astype(np.int64)]
+        for rows in frame.groupby(by, sort=True).indices.values() if by else [np.arange(len(frame))]:
+            places[rows] = rng.permutation(rows)
         out = frame.copy()
         for column in columns:
             out[column] = frame[column].to_numpy()[places]
         return out
 
-    frames["runs"] = deal(frames["runs"], ["pipeline_name"], ["status"])
-    frames["steps"] = deal(frames["steps"], ["pipeline_name", "step_name"], ["status", "error_details"])
+    frames["runs"] = deal(frames["runs"], [], ["status"])
+    frames["steps"] = deal(frames["steps"], [], ["status", "error_details"])
     frames["steps"]["error_details"] = _mixed(frames["steps"], rng)
-    frames["integration_events"] = deal(frames["integration_events"], ["source_system", "event_type"], ["status"])
-    frames["task_executions"] = deal(frames["task_executions"], ["project_name"], ["status", "error_type"])
+    frames["integration_events"] = deal(frames["integration_events"], [], ["status"])
+    frames["task_executions"] = deal(frames["task_executions"], [], ["status", "error_type"])
     for name in ("daily", "hourly"):
         frames[name] = deal(frames[name], ["entity", "measure"], ["avg"])
     code = frames["code_dependencies"]
@@ -215,16 +217,15 @@ def shuffled(of: History, seed: int) -> History:
 
 
 def _mixed(steps: Any, rng: Any) -> list[Any]:
-    """Names and words dealt anew among those that have any, of each step."""
+    """Names and words dealt anew among those that have any: lists of as many, texts of as many."""
     out = list(steps["error_details"])
-    for key in ("names", "message"):
-        rows = [i for i, details in enumerate(out) if isinstance(details, dict) and details.get(key)]
-        split = [out[i][key] if key == "names" else out[i][key].split() for i in rows]
-        flat = [word for words in split for word in words]
-        flat = [flat[i] for i in rng.permutation(len(flat))]
-        for i, words in zip(rows, split, strict=True):
-            mine, flat = flat[: len(words)], flat[len(words) :]
-            out[i] = {key: sorted(set(mine)) if key == "names" else " ".join(mine)}
+    rows = [i for i, details in enumerate(out) if isinstance(details, dict) and details]
+    split = [out[i].get("names") or out[i].get("message", "").split() for i in rows]
+    flat = [word for words in split for word in words]
+    flat = [flat[i] for i in rng.permutation(len(flat))]
+    for i, words in zip(rows, split, strict=True):
+        mine, flat = flat[: len(words)], flat[len(words) :]
+        out[i] = {"names": sorted(set(mine))} if "names" in out[i] else {"message": " ".join(mine)}
     return out
 
 
