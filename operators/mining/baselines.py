@@ -41,7 +41,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Analytics(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `performance_analytics`: a window against its baseline; `performance_delta` in percent, None of nothing."""
+    """A row of `performance_analytics`: a window against its baseline; `performance_delta` in percent, None of
+    nothing."""
 
     id: uuid.UUID
     component_name: str
@@ -74,7 +75,8 @@ def median_interval(values: Any, level: float = 0.95) -> tuple[float, float, flo
 
 
 def baselines(history: History, until: datetime) -> tuple[list[Baseline], list[Analytics]]:
-    """The rows of every pipeline, step, project and integration at `until`: three baselines, and each window against its own.
+    """The rows of every pipeline, step, project and integration at `until`: three baselines, and each window against
+    its own.
 
     The current window is no part of its baseline. Windows count back from `until`; one without outcomes counts for
     throughput as 0, from the component's first outcome on. A component that ended nothing in a window has no
@@ -152,10 +154,11 @@ def _baseline(
 
 
 class BaselineMiner:
-    """The last week and month against the baseline: longer or shorter runs (Mann-Whitney), more or fewer failures (Fisher).
+    """The last week and month against the baseline: longer or shorter runs (Mann-Whitney), more or fewer failures
+    (Fisher).
 
-    To allow for runs that come in bursts the window must also lie outside what nine in ten of the earlier windows were. It
-    compares with the last twelve windows: a yearly season looks like a departure.
+    To allow for runs that come in bursts the window must also lie outside what nine in ten of the earlier windows
+    were. It compares with the last twelve windows: a yearly season looks like a departure.
     """
 
     name = "baselines"
@@ -248,7 +251,8 @@ def _worse(
         return None
     p = float(stats.fisher_exact([[bad, total - bad], [all_bad - bad, len(before) - all_bad + bad]]).pvalue)
     sentence = (
-        f"In the last {days} days {words.named(entity)} failed {bad} times in {total} ({words.share(bad, total)}), usual is"
+        f"In the last {days} days {words.named(entity)} failed {bad} times in {total} ({words.share(bad, total)}),"
+        f" usual is"
         f" {number(round(100.0 * float(before.mean()), 1))} %."
     )
     return _departure(kind, entity, "failed", days, bad, total, ratio, p, sentence, end_us, until, sql.failed(), "true",
@@ -262,7 +266,8 @@ def _departure(
     origin = source(kind, entity)
     start = end_us - days * DAY_US
     rows = (
-        f"{origin.rows} AND {sql.judged()} AND {sql.until(origin.end, until)} AND {counted.format(seconds=origin.seconds)}"
+        f"{origin.rows} AND {sql.judged()} AND {sql.until(origin.end, until)} AND"
+        f" {counted.format(seconds=origin.seconds)}"
         f" AND {origin.end} > timestamptz 'epoch' + interval '{start} microseconds'"
     )
     slow = measure == "duration_s"

@@ -1,6 +1,7 @@
 """What waits for what: the chain of steps that sets a run's time, chains of tasks, and tasks that wait in a circle."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -31,11 +32,12 @@ class ChainMiner:
     def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
         """`support` of `total`: runs in which the step is the longest of its chain; links of a chain or circle."""
         history = history.before(until)
-        return claimed(_bottlenecks(history, config, until) + _tasks(history, until), config)
+        return claimed(_bottlenecks(history, config) + _tasks(history, until), config)
 
 
 def critical_path(steps: list[tuple[int, int, str]]) -> list[tuple[str, int]]:
-    """The chain of steps that sets when the last one ends: (name, length in µs), first to last. Steps are (start, end, name).
+    """The chain of steps that sets when the last one ends: (name, length in µs), first to last. Steps are (start,
+    end, name).
 
     >>> critical_path([(0, 10_000_000, "build"), (0, 4_000_000, "lint"), (10_000_000, 25_000_000, "test")])
     [('build', 10000000), ('test', 15000000)]
@@ -51,7 +53,7 @@ def critical_path(steps: list[tuple[int, int, str]]) -> list[tuple[str, int]]:
     return path[::-1]
 
 
-def _bottlenecks(history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+def _bottlenecks(history: History, config: MiningConfig) -> list[Finding]:
     steps = history.steps[history.steps["execution_end"].notna() & history.steps["status"].isin(JUDGED)]
     steps = steps.assign(start=micros(steps["execution_start"]), end=micros(steps["execution_end"]))
     found: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
@@ -74,7 +76,8 @@ def _bottlenecks(history: History, config: MiningConfig, until: datetime) -> lis
             continue
         last = sorted(run[0] for run in runs)
         sentence = (
-            f"{words.named(name)} is the bottleneck of {words.named(pipeline)}: the longest step of what everything waits for"
+            f"{words.named(name)} is the bottleneck of {words.named(pipeline)}: the longest step of what everything"
+            f" waits for"
             f" in {support} of {total} runs, there {words.share(part_of, 1.0)} of the time"
             f" ({words.duration(seconds)}, medians)."
         )
@@ -125,11 +128,12 @@ def _tasks(history: History, until: datetime) -> list[Finding]:
         heavy = max(path, key=lambda node: (hours.get(node, 0.0), node))
         where = project.get(path[0]) or "tasks"
         sentence = (
-            f"In {words.named(where)}, {len(path)} tasks wait for one another in a chain of {total:.0f} h of the {of:.0f} h"
+            f"In {words.named(where)}, {len(path)} tasks wait for one another in a chain of {total:.0f} h of the"
+            f" {of:.0f} h"
             f" that hang together; the longest of them is {words.named(title.get(heavy, heavy))} with"
             f" {hours.get(heavy, 0.0):.0f} h."
         )
-        pairs = ", ".join(f"({sql.literal(a)}, {sql.literal(b)})" for a, b in zip(path, path[1:], strict=False))
+        pairs = ", ".join(f"({sql.literal(a)}, {sql.literal(b)})" for a, b in pairwise(path))
         out.append(
             Finding(
                 miner=ChainMiner.name, key=f"{where}|chain|{path[0]}|{path[-1]}", kind="critical_path",
@@ -159,11 +163,13 @@ def _task_cycles(graph: Any, title: dict[str, str], project: dict[str, str], see
         out.append(
             Finding(
                 miner=ChainMiner.name, key=f"{where}|waits|{'→'.join(cycle)}", kind="cycle",
-                pattern_class=PatternClass.BOTTLENECK_IDENTIFICATION, entities=(where, *cycle[:10]), measure="dependencies",
+                pattern_class=PatternClass.BOTTLENECK_IDENTIFICATION, entities=(where, *cycle[:10]),
+                measure="dependencies",
                 support=len(cycle), total=len(cycle), confidence=1.0, effect=float(len(knot)), effect_name="tasks",
                 p_value=None, first_seen_us=seen[0], last_seen_us=seen[1],
                 sentence=f"In {words.named(where)}, tasks block each other in a circle, so none can start: {names}.",
-                sql=f"SELECT count(*) AS support, {len(cycle)} AS total FROM task_dependencies WHERE dependency_type = 'blocks'"
+                sql=f"SELECT count(*) AS support, {len(cycle)} AS total FROM task_dependencies WHERE dependency_type"
+                    f" = 'blocks'"
                     f" AND (parent_task_id::text, dependent_task_id::text) IN ({pairs})",
                 evidence={"cycle": cycle},
             )

@@ -46,7 +46,8 @@ CLEAR = 0.2
 
 
 class Grouping(msgspec.Struct, frozen=True, eq=False):
-    """Labels by K-Means, each row's silhouette, p of each group, which rows DBSCAN leaves alone, and a coarser level."""
+    """Labels by K-Means, each row's silhouette, p of each group, which rows DBSCAN leaves alone, and a coarser
+    level."""
 
     labels: Any
     silhouettes: Any
@@ -60,9 +61,10 @@ def group(
 ) -> Grouping | None:
     """K-Means with the k of the best mean silhouette (Rousseeuw 1987), against the same on rearranged rows.
 
-    `vectors`: rows of unit length, dense. `rearranged` makes a set of rows without groups from a random generator. p of a
-    group: its mean silhouette times the root of its size, against the best of each rearrangement. DBSCAN says which rows are near to no
-    others; average linkage gives the coarser level of a taxonomy, half as many groups. None when there are too few rows.
+    `vectors`: rows of unit length, dense. `rearranged` makes a set of rows without groups from a random generator. p
+    of a group: its mean silhouette times the root of its size, against the best of each rearrangement. DBSCAN says
+    which rows are near to no others; average linkage gives the coarser level of a taxonomy, half as many groups. None
+    when there are too few rows.
     """
     with threadpool_limits(1):  # sums in one order, and no threads for tables this small
         return _group(vectors, weights, rearranged, config, near)
@@ -112,8 +114,8 @@ def _k_means(vectors: Any, weights: Any, k: int, seed: int) -> tuple[Any, Any]:
 class ErrorClusterMiner:
     """Kinds of error: failures whose texts share words, across all entities.
 
-    Texts are normalised (`signature`) and weighed as TF-IDF. Words say nothing of causes, and a list of failed tests groups
-    by test. With fewer than twelve different texts it stays silent: `failure_modes` counts those.
+    Texts are normalised (`signature`) and weighed as TF-IDF. Words say nothing of causes, and a list of failed tests
+    groups by test. With fewer than twelve different texts it stays silent: `failure_modes` counts those.
     """
 
     name = "error_clusters"
@@ -151,7 +153,7 @@ class ErrorClusterMiner:
         drafts = [
             draft
             for label in range(len(found.p_values))
-            if (draft := _errors(label, found, likeness, vectors, names, said, rows, kept, config, until)) is not None
+            if (draft := _errors(label, found, likeness, vectors, names, said, rows, kept, config)) is not None
         ]
         return claimed(drafts, config, tests=len(found.p_values))
 
@@ -166,7 +168,7 @@ def _mixed(vectorizer: Any, tokens: list[list[str]], rng: Any) -> Any:
 
 def _errors(
     label: int, found: Grouping, likeness: Any, vectors: Any, names: Any, said: Any, rows: Any, kept: list[str],
-    config: MiningConfig, until: datetime,
+    config: MiningConfig,
 ) -> Finding | None:  # fmt: skip
     inside = found.labels == label
     member = (rows >= 0) & inside[rows]
@@ -197,7 +199,8 @@ def _errors(
     return Finding(
         miner=ErrorClusterMiner.name, key="|".join(sorted(terms)), kind="error_cluster",
         pattern_class=PatternClass.FAILURE_MODE, entities=tuple(entities[:20]), measure="failed", support=support,
-        total=len(said), confidence=min(1.0, max(0.0, quality)), effect=float(likeness[np.ix_(inside, inside)].mean()) / overall,
+        total=len(said), confidence=min(1.0, max(0.0, quality)), effect=float(likeness[np.ix_(inside,
+        inside)].mean()) / overall,
         effect_name="likeness_ratio", p_value=found.p_values[label], first_seen_us=int(times.min()),
         last_seen_us=int(times.max()), early=early, late=late, sentence=sentence, sql=None,
         evidence={
@@ -260,13 +263,15 @@ def _shape(
     shown = [f"{measure} of {entity}" for entity, measure in chosen]
     alike = float(likeness[np.ix_(inside, inside)].mean())
     sentence = (
-        f"{len(inside)} of {len(names)} series have the same day, highest about {int(mean.argmax()):02d}:00 and lowest about"
+        f"{len(inside)} of {len(names)} series have the same day, highest about {int(mean.argmax()):02d}:00 and"
+        f" lowest about"
         f" {int(mean.argmin()):02d}:00 UTC: {words.listed(shown)}."
     )
     listed = ", ".join(f"({sql.literal(entity)}, {sql.literal(measure)})" for entity, measure in chosen)
     return Finding(
         miner=ShapeClusterMiner.name, key="|".join(shown)[:2000], kind="shape_cluster",
-        pattern_class=PatternClass.RESOURCE_UTILIZATION_INEFFICIENCY, entities=tuple(entity for entity, _ in chosen[:20]),
+        pattern_class=PatternClass.RESOURCE_UTILIZATION_INEFFICIENCY, entities=tuple(entity for entity,
+        _ in chosen[:20]),
         measure=chosen[0][1], support=len(inside), total=len(names), confidence=min(1.0, max(0.0, quality)),
         effect=(1.0 + alike) / max(1e-6, 1.0 + float(likeness.mean())), effect_name="likeness_ratio", p_value=p,
         first_seen_us=min(spans[at][0] for at in inside), last_seen_us=max(spans[at][1] for at in inside),

@@ -1,4 +1,5 @@
-"""Sequences that are strong enough, as rules for the stream's `sequence` detector, measured on time they were not mined from.
+"""Sequences that are strong enough, as rules for the stream's `sequence` detector, measured on time they were not
+mined from.
 
 The file is the one that the detector reads: {"version": 1, "rules": [...]}, times in µs.
 """

@@ -49,8 +49,8 @@ class Item(msgspec.Struct, frozen=True):
 class Place(msgspec.Struct, frozen=True, eq=False):
     """The rows of one entity with their items.
 
-    `matrix`: bool, rows × items, rows by time. `outcomes`: bool by name (`failed`, `slow`). `rows` and `table`: SQL that
-    finds all the rows, `tests` SQL of the outcomes.
+    `matrix`: bool, rows × items, rows by time. `outcomes`: bool by name (`failed`, `slow`). `rows` and `table`: SQL
+    that finds all the rows, `tests` SQL of the outcomes.
     """
 
     kind: str
@@ -169,7 +169,9 @@ def _place(
     columns: list[Any] = []
     for attribute in attributes:
         made = _items(attribute)
-        ours = len(attribute.values) and isinstance(attribute.values[0], Item)  # not in the data: the time, the run before
+        ours = len(attribute.values) and isinstance(
+            attribute.values[0], Item
+        )  # not in the data: the time, the run before
         if made and not ours and _gives_away([column for _, column in made], failed):
             continue
         items.extend(item for item, _ in made)

@@ -35,8 +35,9 @@ _WORDS = {"failure": "failures (the work said no)", "error": "errors (the machin
 class FailureModeMiner:
     """Failure modes: how an entity's failures divide into failure, error and timeout, and which errors come back.
 
-    A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An error
-    is a name in its details or their normalised text; that it came on so many days is a count and claims nothing against chance.
+    A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An
+    error is a name in its details or their normalised text; that it came on so many days is a count and claims
+    nothing against chance.
     """
 
     name = "failure_modes"
@@ -86,7 +87,8 @@ def _modes(
             for cut in (slice(0, half), slice(half, None))
         )
         sentence = (
-            f"{support} of {total} failures of {words.named(entity)} are {_WORDS[status]}: {words.share(support, total)},"
+            f"{support} of {total} failures of {words.named(entity)} are {_WORDS[status]}:"
+            f" {words.share(support, total)},"
             f" {words.times(ratio)} the share elsewhere ({rest} of {others}), last on {words.day(int(seen[-1]))}."
         )
         out.append(
@@ -126,7 +128,8 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
         origin = source(kind, entity)
         sentence = (
             f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) name the same"
-            f" error, “{words.named(error)}”{f' (and {len(names) - 1} more with it)' if len(names) > 1 else ''}, on {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
+            f" error, “{words.named(error)}”{f' (and {len(names) - 1} more with it)' if len(names) > 1 else ''}, on"
+            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
         )
         out.append(
             Finding(
@@ -145,14 +148,15 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
 class PropagationMiner:
     """Which failure comes after which: B fails more often when A has failed shortly before than when it has not.
 
-    Asked of B's own runs, so that A and B both running by day, or on the same push, is no finding by itself. Both may have
-    a cause in common: what comes after is not thereby caused. Steps are left out (a run fails with its step).
+    Asked of B's own runs, so that A and B both running by day, or on the same push, is no finding by itself. Both may
+    have a cause in common: what comes after is not thereby caused. Steps are left out (a run fails with its step).
     """
 
     name = "propagation"
 
     def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """Ordered pairs, the best of the lags of each; `support` of `total` runs of B within the lag after a failure of A."""
+        """Ordered pairs, the best of the lags of each; `support` of `total` runs of B within the lag after a failure
+        of A."""
         stream = outcomes(history.before(until), ["pipeline", "task", "integration"])
         if not len(stream):
             return []

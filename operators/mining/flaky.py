@@ -21,10 +21,10 @@ _KINDS = (("failure", "failed"), ("error", "broke with an error"))
 class FlakyMiner:
     """Steps, runs and tasks whose outcome changes though the commit does not; failure and error are told apart.
 
-    `failure`: tests that say now yes, now no. `error` (timeouts with it): the machinery. A claim is made against the other
-    steps or pipelines that ran twice on a commit; where there are no others, the count stands alone. A commit is usually
-    run again *because* it failed: the share of commits that flip is no share of all commits. Tasks have no commits; there a
-    flip is a task that failed and then, in a later attempt, did not.
+    `failure`: tests that say now yes, now no. `error` (timeouts with it): the machinery. A claim is made against the
+    other steps or pipelines that ran twice on a commit; where there are no others, the count stands alone. A commit
+    is usually run again *because* it failed: the share of commits that flip is no share of all commits. Tasks have no
+    commits; there a flip is a task that failed and then, in a later attempt, did not.
     """
 
     name = "flaky"

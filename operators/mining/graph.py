@@ -31,15 +31,16 @@ FEWEST_DEPENDENTS = 4
 class GraphMiner:
     """Facts of graphs as they stand: cycles and blast radius claim nothing against chance; hubs do.
 
-    A hub has more direct dependents than dependencies thrown at random would give it (binomial). Real graphs are uneven by
-    growth, so most have hubs: it says where to be careful, not what is wrong. Edges that were removed from the code stay
-    in the table until they are seen again: a cycle may be gone.
+    A hub has more direct dependents than dependencies thrown at random would give it (binomial). Real graphs are
+    uneven by growth, so most have hubs: it says where to be careful, not what is wrong. Edges that were removed from
+    the code stay in the table until they are seen again: a cycle may be gone.
     """
 
     name = "graph"
 
     def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """`support` of `total`: edges of a cycle; direct dependents of a hub among nodes; dependents of a node among nodes."""
+        """`support` of `total`: edges of a cycle; direct dependents of a hub among nodes; dependents of a node among
+        nodes."""
         history = history.before(until)
         drafts: list[Finding] = []
         tests = 0
@@ -98,10 +99,12 @@ def _cycles(code: str, graph: Any, seen: tuple[int, int], rows: str) -> list[Fin
         out.append(
             Finding(
                 miner=GraphMiner.name, key=f"{code}|cycle|{'→'.join(cycle)}", kind="cycle",
-                pattern_class=PatternClass.TECHNICAL_DEBT_ACCUMULATION, entities=(code, *cycle[:10]), measure="dependencies",
+                pattern_class=PatternClass.TECHNICAL_DEBT_ACCUMULATION, entities=(code, *cycle[:10]),
+                measure="dependencies",
                 support=len(steps), total=len(steps), confidence=1.0, effect=float(len(knot)), effect_name="parts",
                 p_value=None, first_seen_us=seen[0], last_seen_us=seen[1], sentence=sentence,
-                sql=f"SELECT count(DISTINCT (from_node, to_node)) AS support, {len(steps)} AS total FROM code_dependencies"
+                sql=f"SELECT count(DISTINCT (from_node, to_node)) AS support, {len(steps)} AS total FROM"
+                    f" code_dependencies"
                     f" WHERE {rows} AND (from_node, to_node) IN ({edges})",
                 evidence={"cycle": cycle, "parts": sorted(knot)[:50], "size": len(knot)},
             )
@@ -123,16 +126,19 @@ def _hubs(code: str, graph: Any, seen: tuple[int, int], rows: str) -> tuple[list
         if support < FEWEST_DEPENDENTS or support < 3.0 * usual:
             continue
         sentence = (
-            f"In {words.named(code)}, {words.named(names[at])} is a hub: {support} of {nodes - 1} other parts use it directly,"
+            f"In {words.named(code)}, {words.named(names[at])} is a hub: {support} of {nodes - 1} other parts use it"
+            f" directly,"
             f" {words.times(support / usual)} the usual {usual:.1f}."
         )
         out.append(
             Finding(
                 miner=GraphMiner.name, key=f"{code}|hub|{names[at]}", kind="hub",
-                pattern_class=PatternClass.TECHNICAL_DEBT_ACCUMULATION, entities=(code, names[at]), measure="dependencies",
+                pattern_class=PatternClass.TECHNICAL_DEBT_ACCUMULATION, entities=(code, names[at]),
+                measure="dependencies",
                 support=support, total=nodes - 1, confidence=support / (nodes - 1), effect=support / usual,
                 effect_name="ratio_to_mean", p_value=float(p_values[at]), first_seen_us=seen[0], last_seen_us=seen[1],
-                sentence=sentence, sql=_of_nodes(rows, f"SELECT DISTINCT from_node AS name FROM code_dependencies WHERE {rows}"
+                sentence=sentence, sql=_of_nodes(rows,
+                f"SELECT DISTINCT from_node AS name FROM code_dependencies WHERE {rows}"
                                                  f" AND to_node = {sql.literal(names[at])} AND from_node <> to_node"),
                 evidence={"used_by": support, "uses": graph.out_degree(names[at]), "mean": usual},
             )
@@ -164,7 +170,8 @@ def _blast(code: str, graph: Any, seen: tuple[int, int], rows: str) -> list[Find
             Finding(
                 miner=GraphMiner.name, key=f"{code}|blast|{name}", kind="blast_radius",
                 pattern_class=PatternClass.TECHNICAL_DEBT_ACCUMULATION, entities=(code, name), measure="dependencies",
-                support=support, total=nodes - 1, confidence=support / (nodes - 1), effect=float(support / max(1, direct)),
+                support=support, total=nodes - 1, confidence=support / (nodes - 1), effect=float(support / max(1,
+                direct)),
                 effect_name="reach_per_dependent", p_value=None, first_seen_us=seen[0], last_seen_us=seen[1],
                 sentence=sentence, sql=_of_nodes(rows, reach), evidence={"direct": direct, "reach": support},
             )

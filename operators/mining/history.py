@@ -27,8 +27,8 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 def _frame(columns: str, known: str, order: str) -> Frame:
-    pairs = (part.split() for part in columns.split(","))
-    return Frame({name: kind for name, kind in pairs}, tuple(known.split()), tuple(order.split()))
+    pairs = [(name, kind) for name, kind in map(str.split, columns.split(","))]
+    return Frame(dict(pairs), tuple(known.split()), tuple(order.split()))
 
 
 FRAMES = {
@@ -128,8 +128,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
     def before(self, until: datetime) -> "History":
         """What was known at `until` (with an offset), rows in one order whatever order they came in.
 
-        A run belongs to what is known when it has ended; a series' bucket when it has: it starts before `until` here, so
-        the flow passes the start of a bucket. Raises ValueError without an offset.
+        A run belongs to what is known when it has ended; a series' bucket when it has: it starts before `until` here,
+        so the flow passes the start of a bucket. Raises ValueError without an offset.
 
         >>> from datetime import UTC, datetime
         >>> len(History.of().before(datetime(2026, 1, 1, tzinfo=UTC)).runs)

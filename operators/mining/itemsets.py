@@ -85,8 +85,8 @@ def itemsets_of(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[
 def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int) -> Any:
     """p that each set's items come together by chance: the greatest of Fisher's over all ways to cut the set in two.
 
-    Webb, "Self-sufficient itemsets", ACM TKDD 4 (2010): a set is productive when no part of it explains the rest. `counts`
-    must hold every subset.
+    Webb, "Self-sufficient itemsets", ACM TKDD 4 (2010): a set is productive when no part of it explains the rest.
+    `counts` must hold every subset.
 
     >>> counts = {frozenset("a"): 10, frozenset("b"): 10, frozenset("ab"): 9}
     >>> bool(together_p([frozenset("ab")], counts, 100)[0] < 1e-9)
@@ -198,8 +198,8 @@ def _expected(
 ) -> Any:
     """How often each set is to be expected when every item goes to runs in proportion to how many items they have.
 
-    The margins of Gionis et al., "Assessing data mining results via swap randomization" (ACM TKDD 1, 2007), kept in the mean
-    instead of by swaps.
+    The margins of Gionis et al., "Assessing data mining results via swap randomization" (ACM TKDD 1, 2007), kept in
+    the mean instead of by swaps.
     """
     sizes, runs = np.unique([len(row) for row in rows], return_counts=True)
     all_items = float((sizes * runs).sum())
@@ -235,8 +235,10 @@ def _finding(
     names = [f"step {name}" if what == "step" else name for what, name in ordered]
     early, late = (_lift(rows[part], items) for part in (slice(0, total // 2), slice(total // 2, None)))
     sentence = (
-        f"When {words.named(entity)} fails, {words.listed(names)} fail together {words.times(lift)} as often as by chance:"
-        f" in {support} of {total} failed runs (the rarest of them failed in {least}), last on {words.day(int(seen[-1]))}."
+        f"When {words.named(entity)} fails, {words.listed(names)} fail together {words.times(lift)} as often as by"
+        f" chance:"
+        f" in {support} of {total} failed runs (the rarest of them failed in {least}), last on"
+        f" {words.day(int(seen[-1]))}."
     )
     return Finding(
         miner=ItemsetMiner.name, key=f"{entity}|" + "|".join(f"{what}={name}" for what, name in ordered),

@@ -21,7 +21,8 @@ FEWEST_RUNS = 15
 
 
 def recoveries(times_us: Any, failed: Any) -> tuple[Any, Any, int]:
-    """Times to recovery of one entity's runs in the order of their ends: starts (µs), lengths (seconds), and how many go on.
+    """Times to recovery of one entity's runs in the order of their ends: starts (µs), lengths (seconds), and how many
+    go on.
 
     From the end of the first failed run after a good one (or the first of all) to the end of the next good one.
 
@@ -35,7 +36,8 @@ def recoveries(times_us: Any, failed: Any) -> tuple[Any, Any, int]:
 
 
 class RecoveryMiner:
-    """Recovery times: how long an entity stays broken (a count that claims nothing), and where that got longer or shorter.
+    """Recovery times: how long an entity stays broken (a count that claims nothing), and where that got longer or
+    shorter.
 
     The change is between the earlier and the later half of its breakages, by Mann and Whitney's test. It measures until
     the next good run *ended*: a pipeline that runs once a night cannot recover faster than that.
@@ -87,7 +89,8 @@ def _shift(kind: str, entity: str, starts: Any, seconds: Any, open_ones: int, un
     ratio = max(two, 1e-9) / max(one, 1e-9)
     word = "longer" if ratio > 1 else "shorter"
     sentence = (
-        f"Repairs of {words.named(entity)} take {word} than they did: {words.duration(two)} in the {len(after)} breakages"
+        f"Repairs of {words.named(entity)} take {word} than they did: {words.duration(two)} in the {len(after)}"
+        f" breakages"
         f" since {words.day(int(starts[half]))}, {words.duration(one)} in the {half} before (medians)."
     )
     return Finding(
@@ -102,7 +105,8 @@ def _shift(kind: str, entity: str, starts: Any, seconds: Any, open_ones: int, un
 def _check(kind: str, entity: str, until: datetime) -> str:
     origin = source(kind, entity)
     return (
-        "SELECT count(*) FILTER (WHERE NOT bad AND was_bad) AS support, count(*) FILTER (WHERE bad AND NOT was_bad) AS total"
+        "SELECT count(*) FILTER (WHERE NOT bad AND was_bad) AS support, count(*) FILTER (WHERE bad AND NOT was_bad)"
+        " AS total"
         f" FROM (SELECT bad, coalesce(lag(bad) OVER (ORDER BY at, id), false) AS was_bad FROM ("
         f"SELECT {sql.failed()} AS bad, {origin.end} AS at, id::text AS id FROM {origin.table} WHERE {origin.rows}"
         f" AND {sql.judged()} AND {sql.until(origin.end, until)}) AS ended) AS followed"

@@ -40,7 +40,8 @@ _CLASS = {"failed": PatternClass.FAILURE_MODE, "slow": PatternClass.BOTTLENECK_I
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """`cause` → `effect` in `rows` transactions: how many have each and both; p (Fisher, one-sided), q over all rules."""
+    """`cause` → `effect` in `rows` transactions: how many have each and both; p (Fisher, one-sided), q over all
+    rules."""
 
     cause: frozenset[Any]
     effect: frozenset[Any]
@@ -142,7 +143,7 @@ def _rules_of(place: Place, outcome: str, config: MiningConfig) -> tuple[list[Fi
     causes = {items: count for items, count in causes.items() if count <= rows - fewest}
     if not causes:
         return [], {}
-    both = {items: 0 for items in causes} | itemsets_of(place.matrix[effect], config.min_count, config.max_length)
+    both = dict.fromkeys(causes, 0) | itemsets_of(place.matrix[effect], config.min_count, config.max_length)
     ordered = sorted(causes, key=lambda items: (len(items), sorted(items)))
     tests = dict(Counter(map(len, ordered)))
     n_both, n_cause = np.array([(both[items], causes[items]) for items in ordered]).T

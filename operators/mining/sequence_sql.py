@@ -27,7 +27,8 @@ def counting(kind: str, pattern: Sequence[str], window_us: int | None, until: da
 
 def _step_tokens(until: datetime) -> str:
     return (
-        "SELECT pipeline_execution_id::text AS g, step_order::bigint AS at, ('step:' || pipeline_name || '/' || step_name"
+        "SELECT pipeline_execution_id::text AS g, step_order::bigint AS at, ('step:' || pipeline_name || '/' ||"
+        " step_name"
         " || ':' || status) COLLATE \"C\" AS token FROM step_executions WHERE status <> 'running'"
         f" AND {sql.until('coalesce(execution_end, execution_start)', until)}"
     )

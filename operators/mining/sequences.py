@@ -90,7 +90,9 @@ def _grow(
     for row, sequence in enumerate(sequences):
         for place, item in enumerate(sequence):
             starts.setdefault(item, {}).setdefault(row, []).append(place)
-    todo = [((item,), ends) for item, ends in starts.items() if len(ends) >= min_count]
+    todo: list[tuple[tuple[Thing, ...], dict[int, list[int]]]] = [
+        ((item,), ends) for item, ends in starts.items() if len(ends) >= min_count
+    ]
     while todo:
         pattern, ends = todo.pop()
         found.append((pattern, len(ends)))
@@ -139,9 +141,10 @@ def first_end(items: Sequence[str], times: Sequence[int], pattern: Sequence[str]
 class SequenceMiner:
     """What follows what: failed steps in a run, ends of a task's executions, correlated events, bad ends in a day.
 
-    A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could have
-    (C's entity ended somehow; Fisher's test and bursts, as rules are) *and* the order matters: rearranging each group's events in time keeps it from coming as
-    often. In a day, neighbours are at most `window_s` apart; what crosses midnight UTC is not seen.
+    A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could
+    have (C's entity ended somehow; Fisher's test and bursts, as rules are) *and* the order matters: rearranging each
+    group's events in time keeps it from coming as often. In a day, neighbours are at most `window_s` apart; what
+    crosses midnight UTC is not seen.
     """
 
     name = "sequences"
@@ -336,7 +339,8 @@ def _finding(
     early, late = halves(cause, effect)
     return Finding(
         miner=SequenceMiner.name, key=f"{groups.kind}|" + "→".join(pattern), kind="sequence",
-        pattern_class=PatternClass.ERROR_PROPAGATION, entities=tuple(dict.fromkeys(_entity(what) for what in pattern[::-1])),
+        pattern_class=PatternClass.ERROR_PROPAGATION,
+        entities=tuple(dict.fromkeys(_entity(what) for what in pattern[::-1])),
         measure="failed", support=support, total=total, confidence=support / total, effect=ratio,
         effect_name="rate_ratio", p_value=p, first_seen_us=min(seen) if timed and seen else 0,
         last_seen_us=max(seen) if timed and seen else 0, early=early, late=late, sentence=sentence,

@@ -29,7 +29,8 @@ def benjamini_hochberg(p_values: Any) -> Any:
 
 
 def fisher_greater(hits: Any, with_cause: Any, with_effect: Any, rows: Any) -> Any:
-    """One-sided Fisher exact p: so many `hits` or more among `with_cause` of `rows` when `with_effect` are spread by chance.
+    """One-sided Fisher exact p: so many `hits` or more among `with_cause` of `rows` when `with_effect` are spread by
+    chance.
 
     >>> float(round(fisher_greater(8, 10, 10, 20), 4))
     0.0115
@@ -38,7 +39,8 @@ def fisher_greater(hits: Any, with_cause: Any, with_effect: Any, rows: Any) -> A
 
 
 def blocks_of(times_us: Any) -> Any:
-    """The number of the stretch of time that each time lies in: `BLOCKS` equal ones of whole days, fewer if it is short.
+    """The number of the stretch of time that each time lies in: `BLOCKS` equal ones of whole days, fewer if it is
+    short.
 
     Whole days, so that each stretch has every hour of the day.
 
@@ -140,8 +142,8 @@ def wilson(hits: float, trials: float, z: float = 1.959964) -> tuple[float, floa
 def permutation_p(observed: float, null: Any) -> float:
     """p of a statistic against rearrangements (greater is stronger): by rank where any reach it, else by a normal tail.
 
-    By rank alone 199 rearrangements could say no less than 0.005, which no correction for many tests would leave standing;
-    the tail beyond them is an approximation, kept above a hundredth of that floor.
+    By rank alone 199 rearrangements could say no less than 0.005, which no correction for many tests would leave
+    standing; the tail beyond them is an approximation, kept above a hundredth of that floor.
 
     >>> permutation_p(5.0, np.arange(9.0)), permutation_p(50.0, np.arange(9.0)) < 0.01
     (0.5, True)

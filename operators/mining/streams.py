@@ -1,8 +1,8 @@
 """Everything that ends well or badly, as one stream: runs, steps, task executions and integration events.
 
 Columns of `outcomes`: `entity` and `kind` as in contract.md section 4, `start_us`, `end_us`, `status`, `failed`,
-`seconds` (NaN where unknown), `ref` (the row's natural id), `text` (what the failure said, or None), `errors` (a tuple of
-what it said by name: each member of a list, such as failed tests, and the signature of the other texts).
+`seconds` (NaN where unknown), `ref` (the row's natural id), `text` (what the failure said, or None), `errors` (a
+tuple of what it said by name: each member of a list, such as failed tests, and the signature of the other texts).
 """
 
 from collections.abc import Iterable

@@ -30,7 +30,8 @@ LENIENT = 4.0
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A finding with its verdict. `score` 0 to 1 ranks; `reason` is why it was rejected or stays pending, "" if confirmed."""
+    """A finding with its verdict. `score` 0 to 1 ranks; `reason` is why it was rejected or stays pending, "" if
+    confirmed."""
 
     finding: Finding
     status: Literal["confirmed", "pending", "rejected"]
@@ -88,7 +89,8 @@ def obvious(finding: Finding) -> str:
     """Why a finding is implied by definition; "" when it is not.
 
     >>> from operators.taxonomy import PatternClass
-    >>> of = dict(miner="m", key="k", kind="sequence", pattern_class=PatternClass.FAILURE_MODE, measure="failed", support=9,
+    >>> of = dict(miner="m", key="k", kind="sequence", pattern_class=PatternClass.FAILURE_MODE, measure="failed",
+    ...           support=9,
     ...           total=9, confidence=1.0, effect=9.0, effect_name="lift", p_value=0.0, first_seen_us=0, last_seen_us=0)
     >>> obvious(Finding(entities=("shop", "shop/test"), sentence="", **of))
     'shop fails by definition when shop/test does'
@@ -126,8 +128,8 @@ def judge(
 ) -> list[Judged]:
     """A verdict on each finding, the best first. `held` is of `held_later`, by key; without it the halves decide.
 
-    Rejected: implied by definition, above the false discovery rate, or contradicted by a later time. Pending: what later
-    times show too little of. Confirmed: the rest.
+    Rejected: implied by definition, above the false discovery rate, or contradicted by a later time. Pending: what
+    later times show too little of. Confirmed: the rest.
     """
     out = []
     for finding in findings:
@@ -149,8 +151,8 @@ def judge(
 def mine_and_judge(miner: Miner, history: History, config: MiningConfig, until: datetime) -> list[Judged]:
     """What a miner finds in all of a history, each checked in the end of it that it was also found without.
 
-    A finding counts as held when it is there before the cut *and* after it. One that is only in the whole is pending: it
-    is new, or needs all the data. The miner runs three times.
+    A finding counts as held when it is there before the cut *and* after it. One that is only in the whole is pending:
+    it is new, or needs all the data. The miner runs three times.
     """
     history = history.before(until)
     whole = miner.mine(history, config, until)

@@ -25,7 +25,9 @@ def check_miner(miner: Miner, of: History) -> list[Finding]:
     assert time.process_time() - started < MOST_SECONDS, miner.name
     well_formed(miner, found)
     assert miner.mine(of, CONFIG, planted.UNTIL) == found, f"{miner.name}: not deterministic"
-    assert miner.mine(planted.reordered(of, 5), CONFIG, planted.UNTIL) == found, f"{miner.name}: the order of rows matters"
+    assert miner.mine(planted.reordered(of, 5), CONFIG, planted.UNTIL) == found, (
+        f"{miner.name}: the order of rows matters"
+    )
     _no_look_ahead(miner, of)
     _bounded(miner, of, found)
     _scales(miner, of, found)
@@ -65,7 +67,9 @@ def _bounded(miner: Miner, of: History, found: Sequence[Finding]) -> None:
 
 
 def _shape(found: Sequence[Finding]) -> Counter[Any]:
-    return Counter((finding.kind, finding.entities, finding.measure, finding.support, finding.total) for finding in found)
+    return Counter(
+        (finding.kind, finding.entities, finding.measure, finding.support, finding.total) for finding in found
+    )
 
 
 def _scales(miner: Miner, of: History, found: Sequence[Finding]) -> None:

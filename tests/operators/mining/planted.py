@@ -58,7 +58,8 @@ def _shop(rng: Any, frames: Any, runs: int) -> None:
         commit = f"c{number // 2}" if number % 5 < 2 else f"d{number}"
         size = float(rng.integers(1, 5000))
         run = _run(frames, "shop/main", number, start, 10 + rng.exponential(3), status, commit_sha=commit,
-                   trigger_data={"touches": touches, "churn": size, "by": str(rng.choice(["ada", "bo", "cy"]))})  # fmt: skip
+                   trigger_data={"touches": touches, "churn": size, "by": str(rng.choice(["ada", "bo",
+                   "cy"]))})  # fmt: skip
         names: list[str] = []
         if failed:
             names = [name for name in ("TestA", "TestB", "TestC", "TestD") if rng.random() < 0.25]
@@ -68,7 +69,9 @@ def _shop(rng: Any, frames: Any, runs: int) -> None:
         flaky = rng.random() < 0.12
         for order, step in enumerate(("lint", "unit", "e2e"), 1):
             ended = "failure" if (step == "unit" and failed) or (step == "e2e" and flaky) else "success"
-            details = {"names": names} if step == "unit" and failed else {"message": message} if ended == "failure" else {}
+            details = (
+                {"names": names} if step == "unit" and failed else {"message": message} if ended == "failure" else {}
+            )
             frames["steps"].append(
                 {"pipeline_execution_id": run, "pipeline_name": "shop/main", "step_name": step, "step_order": order,
                  "execution_start": at(start + order - 1), "execution_end": at(start + (order if order < 3 else 9)),
@@ -93,7 +96,13 @@ def _noise(rng: Any, frames: Any, runs: int) -> None:
         failed = rng.random() < (0.45 if start < 1440 * CHANGE_DAY else 0.05)
         _run(frames, "nightly/main", number, start, 30 + rng.normal(0, 2), "failure" if failed else "success")
     frames["interventions"].append(
-        {"id": "i1", "time": at(1440 * CHANGE_DAY), "entity": "nightly/main", "kind": "configuration", "name": "retries"}
+        {
+            "id": "i1",
+            "time": at(1440 * CHANGE_DAY),
+            "entity": "nightly/main",
+            "kind": "configuration",
+            "name": "retries",
+        }
     )
     frames["interventions"].append(
         {"id": "i2", "time": at(1440 * CHANGE_DAY), "entity": "blog/main", "kind": "configuration", "name": "theme"}
@@ -108,11 +117,16 @@ def _integrations(rng: Any, frames: Any) -> None:
         charge = rng.random() < 0.2
         ticket = rng.random() < (0.75 if charge else 0.05)
         for order, (source, target, kind, bad) in enumerate(
-            (("shop", "bank", "order", rng.random() < 0.05), ("shop", "bank", "charge", charge), ("shop", "desk", "ticket", ticket))
+            (
+                ("shop", "bank", "order", rng.random() < 0.05),
+                ("shop", "bank", "charge", charge),
+                ("shop", "desk", "ticket", ticket),
+            )
         ):
             frames["integration_events"].append(
                 {"id": f"e{number}", "event_type": kind, "source_system": source, "target_system": target,
-                 "event_data": {}, "event_timestamp": at(start + order * 3), "processing_duration": 40 + rng.exponential(9),
+                 "event_data": {}, "event_timestamp": at(start + order * 3),
+                 "processing_duration": 40 + rng.exponential(9),
                  "status": "failure" if bad else "success", "correlation_key": f"k{group:04d}"}
             )  # fmt: skip
             number += 1
@@ -149,7 +163,13 @@ def _code(rng: Any, frames: Any) -> None:
     edges |= {(at, 5) for at in range(20, 70, 2)} | {(90, 91), (91, 92), (92, 90)}
     for one, two in sorted(edges):
         frames["code_dependencies"].append(
-            {"codebase_id": "shop", "from_node": f"m{one}", "to_node": f"m{two}", "kind": "import", "observed_at": at(0)}
+            {
+                "codebase_id": "shop",
+                "from_node": f"m{one}",
+                "to_node": f"m{two}",
+                "kind": "import",
+                "observed_at": at(0),
+            }
         )
 
 
@@ -169,7 +189,8 @@ def _series(rng: Any, frames: Any) -> None:
         shape = 100 + 40 * np.cos((hours % 24 - peak) * np.pi / 12) * (1 + number)
         values = shape + rng.normal(0, 10, len(hours))
         frames["hourly"] += [
-            _bucket(f"host-{number}", "requests", at(1440 * (DAYS - 30) + 60 * i), value) for i, value in enumerate(values)
+            _bucket(f"host-{number}", "requests", at(1440 * (DAYS - 30) + 60 * i), value)
+            for i, value in enumerate(values)
         ]
 
 
@@ -187,7 +208,8 @@ def reordered(of: History, seed: int) -> History:
 
 
 def shuffled(of: History, seed: int) -> History:
-    """The same parts, dealt anew: how runs, steps, executions and events ended, values of a series among its times, words.
+    """The same parts, dealt anew: how runs, steps, executions and events ended, values of a series among its times,
+    words.
 
     Outcomes go to any entity of the kind: that one fails more than another is no chance, so it must not stay.
     """

@@ -38,7 +38,9 @@ def fimi(name):
         return [line.split() for line in lines]
 
 
-@pytest.mark.parametrize(("name", "min_count", "known", "longest"), [("retail", 177, 2691, 5), ("mushroom", 2031, 3205, 10)])
+@pytest.mark.parametrize(
+    ("name", "min_count", "known", "longest"), [("retail", 177, 2691, 5), ("mushroom", 2031, 3205, 10)]
+)
 def test_counts_of_the_fimi_sets(name, min_count, known, longest):
     found = frequent_itemsets(fimi(name), min_count)
     assert (len(found), max(map(len, found))) == (known, longest)

@@ -25,9 +25,13 @@ def test_rules_equal_a_second_implementation():
     frame = pd.DataFrame(matrix, columns=[f"i{at}" for at in range(6)])
     expected = theirs(fpgrowth(frame, 14.5 / 300, max_len=3, use_colnames=True), metric="confidence", min_threshold=0.5)
     known = {
-        (row.antecedents, row.consequents): (round(row.confidence, 9), round(row.lift, 9)) for row in expected.itertuples()
+        (row.antecedents, row.consequents): (round(row.confidence, 9), round(row.lift, 9))
+        for row in expected.itertuples()
     }
-    found = {(rule.cause, rule.effect): (round(rule.confidence, 9), round(rule.lift, 9)) for rule in association_rules(counts, 300, 0.5)}
+    found = {
+        (rule.cause, rule.effect): (round(rule.confidence, 9), round(rule.lift, 9))
+        for rule in association_rules(counts, 300, 0.5)
+    }
     assert found and found.items() <= known.items()
     for cause, effect in known.keys() - found.keys():  # left out: a shorter one is as good
         assert any(
@@ -51,7 +55,8 @@ def runs(count, seed, fails, **more):
         data, failed = fails(number, rng)
         start = number * 200.0
         rows.append(
-            {"id": f"r{number:05d}", "execution_id": str(number), "pipeline_name": "p", "execution_start": planted.at(start),
+            {"id": f"r{number:05d}", "execution_id": str(number), "pipeline_name": "p",
+             "execution_start": planted.at(start),
              "execution_end": planted.at(start + 10), "status": "failure" if failed else "success",
              "trigger_type": "webhook", "trigger_data": data, "total_duration": 600.0 + rng.normal()}
         )  # fmt: skip
@@ -81,7 +86,9 @@ def test_a_longer_rule_must_be_better_than_the_shorter():
         return data, rng.random() < (0.5 if data["by"] == "bo" else 0.05)
 
     found = causes(RuleMiner().mine(runs(900, 0, fails), CONFIG, planted.UNTIL))
-    assert {("by", "bo")} in found and not [cause for cause in found if ("size", "s") in cause or ("size", "m") in cause]
+    assert {("by", "bo")} in found and not [
+        cause for cause in found if ("size", "s") in cause or ("size", "m") in cause
+    ]
 
 
 def test_the_outcome_under_another_name_is_left_out():
@@ -99,10 +106,17 @@ def test_bursts_make_no_rule():
         rng = np.random.default_rng(seed)
         bad = np.repeat(rng.random(60) < 0.25, 15)
         cause = np.repeat(rng.random(60) < 0.3, 15)
-        of = runs(900, seed, lambda number, _, bad=bad, cause=cause: ({"by": "bo" if cause[number] else "ada"}, bad[number]))
+        of = runs(
+            900, seed, lambda number, _, bad=bad, cause=cause: ({"by": "bo" if cause[number] else "ada"}, bad[number])
+        )
         found = causes(RuleMiner().mine(of, MiningConfig(max_length=1, permutations=19), planted.UNTIL))
         claimed += {("by", "bo")} in found or {("by", "ada")} in found
-        exact += stats.fisher_exact([[(bad & cause).sum(), (bad & ~cause).sum()], [(~bad & cause).sum(), (~bad & ~cause).sum()]]).pvalue < 0.01
+        exact += (
+            stats.fisher_exact(
+                [[(bad & cause).sum(), (bad & ~cause).sum()], [(~bad & cause).sum(), (~bad & ~cause).sum()]]
+            ).pvalue
+            < 0.01
+        )
     assert exact >= 3 and claimed <= 1, (exact, claimed)
 
 
@@ -110,7 +124,8 @@ def test_what_ran_at_the_same_time_is_not_what_was_before():
     """A run that had not ended when this one started says nothing of what was known then."""
     rows = [
         {"id": f"r{i}", "execution_id": str(i), "pipeline_name": "p", "execution_start": planted.at(i * 10),
-         "execution_end": planted.at(i * 10 + 25), "status": "failure" if i % 2 else "success", "trigger_type": "manual"}
+         "execution_end": planted.at(i * 10 + 25), "status": "failure" if i % 2 else "success",
+         "trigger_type": "manual"}
         for i in range(80)
     ]  # fmt: skip
     [place] = places(History.of(runs=rows).before(planted.UNTIL), planted.UNTIL)

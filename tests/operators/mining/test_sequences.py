@@ -32,7 +32,9 @@ def brute_force(rows, times, min_count, max_length, max_gap=None, max_positions=
     found = {}
     for size in range(1, max_length + 1):
         for pattern in product("abc", repeat=size):
-            count = sum(holds(row, when, pattern, max_gap, max_positions) for row, when in zip(rows, times, strict=True))
+            count = sum(
+                holds(row, when, pattern, max_gap, max_positions) for row, when in zip(rows, times, strict=True)
+            )
             if count >= min_count:
                 found[pattern] = count
     return found
@@ -51,12 +53,17 @@ def test_without_limits_the_library_equals_brute_force(rows, min_count, max_leng
 
 
 @settings(deadline=None, max_examples=80)
-@given(sequences, st.integers(1, 4), st.integers(1, 3), st.integers(0, 12), st.none() | st.integers(1, 3), st.integers(0, 99))
+@given(
+    sequences,
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 12),
+    st.none() | st.integers(1, 3),
+    st.integers(0, 99),
+)
 def test_with_limits_ours_equals_brute_force(rows, min_count, max_length, max_gap, max_positions, seed):
     times = clock(rows, seed)
-    found = frequent_sequences(
-        rows, min_count, max_length, times=times, max_gap=max_gap, max_positions=max_positions
-    )
+    found = frequent_sequences(rows, min_count, max_length, times=times, max_gap=max_gap, max_positions=max_positions)
     assert found == brute_force(rows, times, min_count, max_length, max_gap, max_positions)
 
 
@@ -83,7 +90,8 @@ def events(rows):
     return History.of(
         integration_events=[
             {"id": f"{at}", "event_type": "call", "source_system": system, "target_system": None, "event_data": {},
-             "event_timestamp": planted.at(minute), "processing_duration": 1.0, "status": status, "correlation_key": group}
+             "event_timestamp": planted.at(minute), "processing_duration": 1.0, "status": status,
+             "correlation_key": group}
             for at, (group, minute, system, status) in enumerate(rows)
         ]
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The SQL of each finding gives the finding's numbers, on a database that the stream's own rows are in."""
 
 import msgspec
+import pandas as pd
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
@@ -38,7 +39,7 @@ def fill(connection, history):
             out = dict(more)
             for column, kind in FRAMES[name].columns.items():
                 value = row[column]
-                if kind != "json" and (value is None or value != value):
+                if kind != "json" and (value is None or pd.isna(value)):
                     value = REQUIRED.get(name, {}).get(column)
                 elif column in KEYS:
                     value = identity("x", value)
@@ -48,9 +49,9 @@ def fill(connection, history):
                     value = int(value)
                 if value is not None:
                     out[column] = value
-            if name not in ("integration_events",):
+            if name != "integration_events":
                 out |= {"event_time": planted.START, "event_id": "e"}
-            if name == "task_dependencies" or (name == "steps"):
+            if name in ("task_dependencies", "steps"):
                 out["id"] = identity("x", str(sorted(map(str, out.items()))))
             rows.append(out)
         if not rows:
