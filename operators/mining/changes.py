@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -45,14 +46,14 @@ class ChangeMiner:
     def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
         """`support` of `total` days or hours that lie on the claimed side."""
         history = history.before(until)
-        layers: dict[str, list[Finding]] = {}
-        tests: dict[str, int] = {}
+        drafts: list[Finding] = []
+        tests = 0
         for frame, look in ((history.daily, _by_day), (history.hourly, _by_hour)):
             for (entity, measure), part in frame[frame["avg"].notna()].groupby(["entity", "measure"], sort=True):
-                for kind, found in look(str(entity), str(measure), part, config):
-                    tests[kind] = tests.get(kind, 0) + 1
-                    layers.setdefault(kind, []).extend([found] if found is not None else [])
-        kept = [finding for kind, layer in layers.items() for finding in claimed(layer, config, tests=tests[kind])]
+                looked = look(str(entity), str(measure), part, config)
+                tests += len(looked)
+                drafts += [found for found in looked if found is not None]
+        kept = claimed(drafts, msgspec.structs.replace(config, max_findings=len(drafts)), tests=tests)
         changed = {(*finding.entities, finding.measure) for finding in kept if finding.kind == "change_point"}
         kept = [f for f in kept if f.kind != "trend" or (*f.entities, f.measure) not in changed]
         return sorted(kept, key=lambda f: (f.q_value or 0.0, -abs(np.log(max(f.effect, 1e-9))), f.key))[
@@ -60,25 +61,25 @@ class ChangeMiner:
         ]
 
 
-def _by_day(entity: str, measure: str, part: Any, config: MiningConfig) -> list[tuple[str, Finding | None]]:
+def _by_day(entity: str, measure: str, part: Any, config: MiningConfig) -> list[Finding | None]:
     times, values = micros(part["time"]), part["avg"].to_numpy(dtype=float)
     if len(values) < FEWEST_DAYS:
         return []
-    found = [("trend", _trend(entity, measure, times, values, config))]
-    found.append(("change_point", _change(entity, measure, times, values, config)))
+    found = [_trend(entity, measure, times, values, config)]
+    found.append(_change(entity, measure, times, values, config))
     if len(values) >= 2 * FEWEST_DAYS:
         weekday = ((times // DAY_US) + 3) % 7  # 1 January 1970 was a Thursday
-        found.append(("weekly", _season(entity, measure, times, values, weekday, 7, config)))
+        found.append(_season(entity, measure, times, values, weekday, 7, config))
     return found
 
 
-def _by_hour(entity: str, measure: str, part: Any, config: MiningConfig) -> list[tuple[str, Finding | None]]:
+def _by_hour(entity: str, measure: str, part: Any, config: MiningConfig) -> list[Finding | None]:
     times, values = micros(part["time"]), part["avg"].to_numpy(dtype=float)
     _, counts = np.unique(times // DAY_US, return_counts=True)
     if (counts >= 12).sum() < FEWEST_HOUR_DAYS:
         return []
     hour = (times // 3_600_000_000) % 24
-    return [("daily", _season(entity, measure, times, values, hour, 24, config))]
+    return [_season(entity, measure, times, values, hour, 24, config)]
 
 
 def _trend(entity: str, measure: str, times: Any, values: Any, config: MiningConfig) -> Finding | None:
@@ -101,7 +102,7 @@ def _trend(entity: str, measure: str, times: Any, values: Any, config: MiningCon
         for s in slopes
     )
     word = "risen" if slope > 0 else "fallen"
-    days = (times[-1] - times[0]) / DAY_US
+    days = float(times[-1] - times[0]) / DAY_US
     sentence = (
         f"{_what(measure)} of {words.named(entity)} has {word} steadily from about {number(start)} to {number(end)} in"
         f" {days:.0f} days up to {words.day(int(times[-1]))} (daily means; Kendall's tau {tau:.2f})."

@@ -111,12 +111,17 @@ class Miner(Protocol):
 
 
 def claimed(
-    drafts: Sequence[Finding], config: MiningConfig, others_tested: Iterable[float] = (), tests: int = 0
+    drafts: Sequence[Finding],
+    config: MiningConfig,
+    others_tested: Iterable[float] = (),
+    tests: int = 0,
+    layers: int = 1,
 ) -> list[Finding]:
     """Findings that hold against chance: those with q ≤ the false discovery rate, and those that claim nothing.
 
     q-values are Benjamini and Hochberg's over the drafts' p-values and `others_tested`; `tests` is the number of all
-    tests made where it is greater (the rest count as p = 1). Sorted by q, effect and key, and cut at `max_findings`.
+    tests made where it is greater (the rest count as p = 1). `layers`: among how many such calls the rate is shared.
+    Sorted by q, effect and key, and cut at `max_findings`.
 
     >>> claimed([], MiningConfig())
     []
@@ -124,7 +129,7 @@ def claimed(
     tested = [draft for draft in drafts if draft.p_value is not None]
     p_values = [draft.p_value for draft in tested] + list(others_tested)
     p_values += [1.0] * max(0, tests - len(p_values))
-    q_values = benjamini_hochberg(np.array(p_values, dtype=float))
+    q_values = np.minimum(1.0, layers * benjamini_hochberg(np.array(p_values, dtype=float)))
     found = [
         msgspec.structs.replace(draft, q_value=float(q))
         for draft, q in zip(tested, q_values, strict=False)

@@ -129,7 +129,11 @@ class RuleMiner:
                     tests[length] = tests.get(length, 0) + count
                 for draft in found:
                     drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
-        kept = [finding for length, layer in drafts.items() for finding in claimed(layer, config, tests=tests[length])]
+        kept = [
+            finding
+            for length, layer in drafts.items()
+            for finding in claimed(layer, config, tests=tests[length], layers=len(tests))
+        ]
         return sorted(kept, key=strength)[: config.max_findings]
 
 

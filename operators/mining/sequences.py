@@ -162,7 +162,7 @@ class SequenceMiner:
             for draft in found:
                 drafts.setdefault(len(draft.evidence["sequence"]), []).append(draft)
         for length, layer in drafts.items():
-            kept += claimed(layer, config, tests=tests[length])
+            kept += claimed(layer, config, tests=tests[length], layers=len(tests))
         return sorted(kept, key=lambda finding: (finding.q_value or 0.0, -finding.effect, finding.key))[
             : config.max_findings
         ]

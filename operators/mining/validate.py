@@ -104,7 +104,7 @@ def obvious(finding: Finding) -> str:
                 return f"{target} fails by definition when {cause} does"
     if finding.kind == "rule":
         attributes = {cause["attribute"] for cause in finding.evidence.get("cause", ())}
-        if attributes <= {"before"} and finding.measure == "failed":
+        if attributes == {"before"} and finding.measure == "failed":
             return "that a broken pipeline stays broken until it is repaired is what recovery times tell"
     return ""
 
