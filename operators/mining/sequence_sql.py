@@ -29,8 +29,10 @@ def _step_tokens(until: datetime) -> str:
     return (
         "SELECT pipeline_execution_id::text AS g, step_order::bigint AS at, ('step:' || pipeline_name || '/' ||"
         " step_name"
-        " || ':' || status) COLLATE \"C\" AS token FROM step_executions WHERE status <> 'running'"
-        f" AND {sql.until('coalesce(execution_end, execution_start)', until)}"
+        " || ':' || status) COLLATE \"C\" AS token FROM (SELECT *, count(*) OVER"
+        " (PARTITION BY pipeline_execution_id, execution_start) AS beside FROM step_executions WHERE status <>"
+        " 'running'"
+        f" AND {sql.until('coalesce(execution_end, execution_start)', until)}) AS s WHERE beside = 1"
     )
 
 

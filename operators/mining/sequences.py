@@ -40,7 +40,8 @@ class Groups(msgspec.Struct, frozen=True, eq=False):
     """Sequences to mine: events of each group in order, groups in the order of their first event.
 
     `window_us`: the longest gap between two neighbours of a pattern; None: any. `kind` names what a group is,
-    `places` the groups of each item, `present` those in which an entity (a token without its status) ended somehow.
+    `seen_us` when it was, `places` the groups of each item, `present` those in which an entity (a token without its
+    status) ended somehow.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Groups(msgspec.Struct, frozen=True, eq=False):
     present: dict[str, set[int]]
     items: list[list[str]]
     times: list[list[int]]
+    seen_us: list[int]
     window_us: int | None
 
 
@@ -170,23 +172,30 @@ class SequenceMiner:
 
 def groups_of(history: History, config: MiningConfig) -> list[Groups]:
     """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
-    steps = history.steps
+    # Steps that began together ran side by side: which of them is first in the list says nothing.
+    alone = ~history.steps.duplicated(["pipeline_execution_id", "execution_start"], keep=False)
+    steps = history.steps[alone.to_numpy(dtype=bool)]
     order = steps["step_order"].fillna(0).to_numpy(dtype=np.int64)
     what = [
         item("step", f"{p}/{s}", status)
         for p, s, status in zip(steps["pipeline_name"], steps["step_name"], steps["status"], strict=True)
     ]
     runs = history.runs[history.runs["execution_end"].notna()]
-    in_runs = _grouped("run", zip(steps["pipeline_execution_id"], order, what, strict=True), runs["id"], None)
+    in_runs = _grouped(
+        "run",
+        zip(steps["pipeline_execution_id"], order, what, strict=True),
+        dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True)),
+        None,
+    )
     done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
     ends = micros(done["execution_end"].fillna(done["execution_start"]))
     what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
-    in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), (), None)
+    in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), {}, None)
     stream = outcomes(history, ["integration"])
     keys = dict(zip(history.integration_events["id"], history.integration_events["correlation_key"], strict=True))
     what = [item("integration", e, status) for e, status in zip(stream["entity"], stream["status"], strict=True)]
     rows = [row for row in zip(map(keys.get, stream["ref"]), stream["end_us"], what, strict=True) if row[0]]
-    correlated = _grouped("correlation", rows, (), None)
+    correlated = _grouped("correlation", rows, {}, None)
     return [in_runs, in_tasks, correlated, *_days(history, config)]
 
 
@@ -213,14 +222,16 @@ def _days(history: History, config: MiningConfig) -> list[Groups]:
         )
     ]
     by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in sorted(rows))
-    return [_grouped("day", by_day, (), int(config.window_s * 1e6))]
+    return [_grouped("day", by_day, {}, int(config.window_s * 1e6))]
 
 
 def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
-    """Events that did not end well, by group. `names`: the groups in the order of time, where `rows` are in another."""
+    """Events that did not end well, by group. `names`: when groups were, in the order of time, where `rows` do not
+    say it."""
     found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
     for group, time, what in rows:
         found.setdefault(group, []).append((int(time), what))
+    seen = [names.get(name, events[-1][0] if events else 0) for name, events in found.items()]
     present: dict[str, set[int]] = {}
     for at, events in enumerate(found.values()):
         for _, what in events:
@@ -232,7 +243,7 @@ def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
     for at, group in enumerate(items):
         for what in group:
             places.setdefault(what, set()).add(at)
-    return Groups(kind, list(found), places, present, items, times, window_us)
+    return Groups(kind, list(found), places, present, items, times, seen, window_us)
 
 
 def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
@@ -324,13 +335,13 @@ def _finding(
         start = first_end(items, times, pattern[:-1], groups.window_us)
         if end is not None and start is not None:
             leads.append((times[end] - times[start]) / 1e6)
-            seen.append(times[end])
+            seen.append(groups.seen_us[at] if groups.kind == "run" else times[end])
     timed = groups.kind not in ("run",)  # within a run the order of steps is known, not always their times
     lead = float(np.median(leads)) if timed and leads else None
     causes = [_said(what) for what in pattern[:-1]]
     within = f" within {words.duration(groups.window_us / 1e6)} of each other" if groups.window_us else ""
     elsewhere = int(effect.sum()) - support
-    last = f", last on {words.day(max(seen))}" if timed and seen else ""
+    last = f", last on {words.day(max(seen))}" if seen else ""
     sentence = (
         f"In the same {groups.kind}, when {', then '.join(causes)}, then {_said(pattern[-1])}{within}"
         f" {words.times(ratio)} as often as otherwise: in {support} of {total} {groups.kind}s, in {elsewhere} of the"
@@ -342,8 +353,8 @@ def _finding(
         pattern_class=PatternClass.ERROR_PROPAGATION,
         entities=tuple(dict.fromkeys(_entity(what) for what in pattern[::-1])),
         measure="failed", support=support, total=total, confidence=support / total, effect=ratio,
-        effect_name="rate_ratio", p_value=p, first_seen_us=min(seen) if timed and seen else 0,
-        last_seen_us=max(seen) if timed and seen else 0, early=early, late=late, sentence=sentence,
+        effect_name="rate_ratio", p_value=p, first_seen_us=min(seen, default=0),
+        last_seen_us=max(seen, default=0), early=early, late=late, sentence=sentence,
         sql=counting(groups.kind, pattern, groups.window_us, until), evidence={
             "sequence": list(pattern), "group": groups.kind, "window_s": groups.window_us and groups.window_us / 1e6,
             "lead_s": lead, "groups": len(effect), "others": elsewhere,

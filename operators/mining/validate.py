@@ -29,6 +29,11 @@ LENIENT = 4.0
 """In the held-out time, which is shorter, this many times the false discovery rate and a part of the counts will do."""
 
 
+NEWS = ("change_point", "departure", "prevention", "recovery_change")
+"""Kinds that happened once: they need not come again, they must have lasted (`Finding.stable`, where it is
+measured)."""
+
+
 class Judged(msgspec.Struct, frozen=True):
     """A finding with its verdict. `score` 0 to 1 ranks; `reason` is why it was rejected or stays pending, "" if
     confirmed."""
@@ -133,7 +138,8 @@ def judge(
     """
     out = []
     for finding in findings:
-        later = held.get(finding.key) if held is not None else finding.stable
+        news = finding.kind in NEWS
+        later = held.get(finding.key) if held is not None and not news else finding.stable
         status: Literal["confirmed", "pending", "rejected"] = "confirmed"
         reason = obvious(finding)
         if reason:
@@ -142,7 +148,7 @@ def judge(
             status, reason = "rejected", f"q {finding.q_value:.3g} is above {config.false_discovery_rate:g}"
         elif finding.stable is False or later is False:
             status, reason = "rejected", "it does not show in both an earlier and a later time"
-        elif later is None and finding.p_value is not None:
+        elif later is None and finding.p_value is not None and not news:
             status, reason = "pending", "a later time shows too little of it to tell"
         out.append(Judged(finding, status, 0.0 if status == "rejected" else score(finding, until), reason))
     return sorted(out, key=lambda verdict: (-verdict.score, verdict.finding.miner, verdict.finding.key))

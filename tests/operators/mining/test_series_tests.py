@@ -66,9 +66,10 @@ def noise(kind, rng, size=150):
     return 100 + 12 * out
 
 
-@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 2), ("AR(1) 0.7", 3), ("random walk", 12)])
+@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 5), ("AR(1) 0.7", 3), ("random walk", 12)])
 def test_little_is_claimed_where_there_is_no_change(kind, most):
-    """Of 40 series looked at alone. A random walk does change its level: it is here to show how often that is told."""
+    """Of 40 series looked at alone: at 5 % about two, and hardly ever more than five. A random walk does change its
+    level: it is here to show how often that is told."""
     claimed = 0
     for seed in range(40):
         values = noise(kind, np.random.default_rng(seed))
