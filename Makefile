@@ -35,7 +35,7 @@ docs: setup ## Write the generated pages of docs/ and .env.example
 	@$(BIN)/python -m flows.docs
 
 lock: setup ## Pin the newest allowed versions in requirements.lock
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra nightly --extra report --extra dev --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra api --extra nightly --extra report --extra dev --generate-hashes \
 		--no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	@$(BIN)/python -m tools.check_lock
 

@@ -21,9 +21,14 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.alerting import alert_sender
+from flows.correlator import Correlator, CorrelatorError, correlate
+from flows.desk import config_of
+from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
 from flows.settings import Settings
+from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
 from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
@@ -173,13 +178,14 @@ def build(
     observers: Observers,
     guard: Guard,
     kafka_sink: Any = None,
+    adjustments: Adjustments | None = None,
 ) -> Dataflow:
     """The dataflow: only wiring."""
     flow = Dataflow(FLOW)
     batches = op.input(READ, flow, guard.connector(source))
 
     def logic(snapshot: bytes | None) -> PartitionLogic:
-        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken)
+        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken, adjustments)
         return guard.watch(made, "on_batch", "snapshot")
 
     def tell(item: tuple[str, Output]) -> tuple[str, Output]:
@@ -199,6 +205,15 @@ def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
         maintain(url, on_step)
     except MaintenanceError as problem:
         log.warning("upkeep of the database: %s", problem)
+
+
+def group(settings: Settings, metrics: Metrics, stop: Callable[[], bool] = lambda: False) -> None:
+    """Group what a history's patterns were into incidents; people are told of the last hour's only."""
+    try:
+        with alert_sender(settings, metrics) as alerts:
+            correlate(settings.database_url, config_of(settings), alerts.offer, stop)
+    except CorrelatorError as problem:
+        log.warning("correlator: %s", problem)
 
 
 def run(
@@ -247,18 +262,24 @@ def run(
         server = metrics.serve(settings.metrics_host, settings.metrics_port)
     guard = Guard()
     config_of_run = partition_config(settings, () if kafka else names, aggregates=kafka_sink is not None)
-    flow = build(source, config_of_run, writer, observers, guard, kafka_sink)
+    endless = kafka or follow
+    following = Following(settings.database_url, EVERY if endless else 0, on_verdicts=metrics.judged)
+    flow = build(source, config_of_run, writer, observers, guard, kafka_sink, following.adjustments)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
-    endless = kafka or follow
     try:
         with (
+            following,
             recovery(settings, names) as config,
             panics_held_back(),
             Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
+            alert_sender(settings, metrics) as alerts,
+            Correlator(settings.database_url, config_of(settings, endless), alerts.offer, metrics.correlated),
         ):
             run_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=config)
         writer.close()
+        if not endless and settings.incident_grouping_enabled:
+            group(settings, metrics, stop)
         if not endless and settings.maintenance_seconds:
             sum_up(settings.database_url)
     except BaseException as problem:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from flows import alert_settings, incident_settings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -32,7 +33,7 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
 }
 """The specification's alert thresholds: shares of 1, and seconds for ``slow_response_time``."""
 
-SECRET_FIELDS = frozenset({"database_url", "kafka_config"})
+SECRET_FIELDS = frozenset({"database_url", "kafka_config", "alertmanager_urls"}) | alert_settings.SECRETS
 """Fields that may carry a password: shown only redacted."""
 
 
@@ -46,15 +47,8 @@ class SettingsError(click.ClickException):
     exit_code = 2
 
 
-class Settings(BaseSettings):
-    """What a Hindsight process is told from outside; immutable once read.
-
-    Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.
-
-    >>> settings = load(env_file=None, batch_size=100)
-    >>> settings.batch_size, settings.subset, settings.input_topics[0]
-    (100, (0, 1), 'hindsight.events.metric.v1')
-    """
+class CoreSettings(BaseSettings):
+    """The settings of the flow, the database and Kafka; :class:`Settings` is all of them."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
@@ -298,6 +292,19 @@ class Settings(BaseSettings):
         return list(self.public().items())
 
 
+class Settings(  # in this order, the core's fields come first
+    alert_settings.AlertSettings, incident_settings.IncidentSettings, CoreSettings
+):
+    """What a Hindsight process is told from outside; immutable once read.
+
+    Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.
+
+    >>> settings = load(env_file=None, batch_size=100)
+    >>> settings.batch_size, settings.subset, settings.input_topics[0]
+    (100, (0, 1), 'hindsight.events.metric.v1')
+    """
+
+
 def load(*, env_file: str | Path | None = ".env", **options: Any) -> Settings:
     """Read the settings.
 
@@ -369,7 +376,7 @@ def redact(field: str, value: Any) -> Any:
         return dict.fromkeys(value, "***") if isinstance(value, Mapping) else "***"
     if field == "database_url":
         return redact_url(str(value))
-    return value
+    return alert_settings.redact(field, value)
 
 
 def _one_line(errors: list[ErrorDetails], options: frozenset[str]) -> str:

@@ -281,10 +281,15 @@ def _task_finished(event: e.TaskFinished) -> Encoded:
     return Encoded([(t.TASK_EXECUTIONS, t.TASK_EXECUTIONS.encode(values))], points)
 
 
+def integration_entity(data: e.IntegrationData) -> str:
+    """The entity of an integration's series: `source→target:type`, or `source:type`."""
+    target = f"→{data.target_system}" if data.target_system else ""
+    return f"{data.source_system}{target}:{data.event_type}"
+
+
 def _integration(event: e.IntegrationOccurred) -> Encoded:
     data = event.data
-    target = f"→{data.target_system}" if data.target_system else ""
-    entity = f"{data.source_system}{target}:{data.event_type}"
+    entity = integration_entity(data)
     points = _failed(entity, "integration", data.status)
     if data.processing_duration_ms is not None:
         points.append((Named(entity, "processing_ms", "integration"), data.processing_duration_ms))

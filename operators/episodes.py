@@ -45,6 +45,29 @@ DEFAULT_LIFE = Life()
 """The specification's confidence threshold; three normal judgements; half an hour; ten minutes; a day."""
 
 
+class Past(msgspec.Struct, frozen=True, gc=False, rename={
+    "opened_us": "o", "ended_us": "e", "peak_value": "p", "severity": "s", "count": "n", "ended": "w",
+}):  # fmt: skip
+    """An earlier episode of the same series and detector, and how it ended.
+
+    `ended`: "resolved" after normal judgements, "silent" when nothing more came to judge.
+    """
+
+    opened_us: int
+    ended_us: int
+    peak_value: float
+    severity: Severity
+    count: int
+    ended: Literal["resolved", "silent"]
+
+
+EARLIER = 5
+"""Earlier episodes that are remembered for each series and detector."""
+
+Contributor = tuple[str, float]
+"""What contributed, and its share of the whole (0 to 1)."""
+
+
 class Episode(
     msgspec.Struct,
     gc=False,
@@ -53,6 +76,7 @@ class Episode(
         "count": "n", "quiet": "q", "reopened": "f", "direction": "w", "confidence": "c", "threshold": "t",
         "value": "v", "score": "x", "expected": "e", "low": "l", "high": "h", "peak_value": "pv", "peak_score": "ps",
         "peak_us": "pt", "told": "ts", "told_severity": "tl", "times": "i", "values": "u", "evidence": "z",
+        "faded": "fd", "told_direction": "td", "contributors": "k", "before": "b",
     },
 ):  # fmt: skip
     """What is remembered of one pattern while it may still change. Mutable: `advance` moves it on in place.
@@ -60,7 +84,9 @@ class Episode(
     `seen_us` is the last abnormal judgement, `judged_us` the last of any sort. `direction`, `threshold`, `expected`,
     `low`, `high` and `evidence` are those of the peak (the greatest score), `confidence` is the greatest so far.
     `quiet` counts normal judgements in a row (after resolving: all of them), `told` and `told_severity` are what the
-    last change told. `times` and `values` are the last `RECENT` judged values.
+    last change told. `times` and `values` are the last `RECENT` judged values. `faded` says that the last change told
+    was a weakening, `told_direction` where the values were going when one was last told. `contributors` are those of
+    the peak. `before` is what was told before the last change: score, severity and direction.
     """
 
     detector: str
@@ -88,3 +114,7 @@ class Episode(
     times: list[int] = msgspec.field(default_factory=list)
     values: list[float] = msgspec.field(default_factory=list)
     evidence: dict[str, int | float | str] = msgspec.field(default_factory=dict)
+    faded: bool = False
+    told_direction: Direction | None = None
+    contributors: list[Contributor] = msgspec.field(default_factory=list)
+    before: tuple[float, Severity, Direction] | None = None

@@ -1,7 +1,7 @@
 """What people are told: one notice an incident, brought up to date while it lasts, and ended when it resolves.
 
-`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as its
-`incident_id` is the same: everything else may change between two of them.
+`operators.incident` makes them, `sinks.alerts` sends them. A notice is the same thing to Alertmanager for as long as
+its `incident_id` is the same: everything else may change between two of them.
 """
 
 import uuid
@@ -35,8 +35,9 @@ class Evidence(msgspec.Struct, frozen=True):
 class Notice(msgspec.Struct, frozen=True):
     """An incident as it stands. Times in µs since 1970; `ended_us` None means that it goes on.
 
-    `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its part of
-    the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a configuration), in words.
+    `entity` is the root of what is affected (`shop/main`, not each of its steps). `share` in each contributor is its
+    part of the whole, 0 to 1, largest first. `changes` are known changes shortly before (a deployment, a
+    configuration), in words; `earlier` are earlier occurrences and how they ended, in words, the latest first.
     `inhibited` says why nobody is to be told ("quiet hours: …", "expected: labelled by …"), or is None.
     """
 
@@ -57,6 +58,7 @@ class Notice(msgspec.Struct, frozen=True):
     contributors: tuple[tuple[str, float], ...] = ()
     changes: tuple[str, ...] = ()
     inhibited: str | None = None
+    earlier: tuple[str, ...] = ()
 
     @property
     def receiver(self) -> Receiver:

@@ -23,13 +23,14 @@ from operators.events import (
     is_binary,
     refuse_nul,
 )
+from operators.feedback import Adjustments
 from operators.identity import NAMESPACE, input_id, series_id
 from operators.judge import Judge, JudgeConfig
 from operators.output import Counts, DeadLetter, Gauges, Output, counter_rows
 from operators.pgcopy import ENCODERS, EPOCH_US, NULL, micros
 from operators.records import Batch, Mark
 from operators.state import PartitionState, Slot, StateError, dump, load
-from operators.types import CodeMeasured, MetricSampled, ResourceData, ResourceSampled
+from operators.types import CodeMeasured, Event, MetricSampled, ResourceData, ResourceSampled
 from operators.windows import FOLD_AT, Gathering, Watermark
 
 try:  # CPython's own SHA-1 starts 0.1 µs faster than OpenSSL's, which counts here: it is called for each event.
@@ -80,7 +81,12 @@ class Partition:
     """
 
     def __init__(
-        self, topic: str, partition: int, config: PartitionConfig, state: PartitionState | None = None
+        self,
+        topic: str,
+        partition: int,
+        config: PartitionConfig,
+        state: PartitionState | None = None,
+        adjustments: Adjustments | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -88,7 +94,7 @@ class Partition:
         if state is None:
             state = PartitionState(topic, partition, Watermark(config.width_us, config.lateness_us), Counts())
         self.state = state
-        self.judge = Judge(self.state, config.judge, topic, partition)
+        self.judge = Judge(self.state, config.judge, topic, partition, adjustments)
         lane = partition if config.input is None else input_id(topic)
         self.panes = Panes(self.state, (input_id(config.input or topic), lane), self.judge, config.aggregates)
         self.quiet_since = 0
@@ -100,14 +106,14 @@ class Partition:
         self._new_series: list[bytes] = []
 
     @classmethod
-    def resume(cls, snapshot: bytes, config: PartitionConfig) -> Self:
+    def resume(cls, snapshot: bytes, config: PartitionConfig, adjustments: Adjustments | None = None) -> Self:
         """A partition as it was. Raises `operators.state.StateError` for a snapshot that can't be read."""
         state = load(snapshot)
         if (state.watermark.width, state.watermark.lateness) != (config.width_us, config.lateness_us):
             raise StateError(
                 "the recovery state was made with another pane width or lateness: use a new --recovery-dir"
             )
-        return cls(state.topic, state.partition, config, state)
+        return cls(state.topic, state.partition, config, state, adjustments)
 
     def snapshot(self) -> bytes:
         """The state, for recovery."""
@@ -271,7 +277,7 @@ class Partition:
             else:
                 if not isinstance(event, CodeMeasured):
                     event_us.append(us)
-                self._apply(encoded, us, event_key, gathered, out)
+                self._apply(event, encoded, us, event_key, gathered, out)
             if us > newest:
                 newest = us
                 if us >= watermark.next_close and watermark.advance(us):
@@ -287,8 +293,11 @@ class Partition:
         if resource_rows:
             out.rows.setdefault(t.RESOURCE_USAGE.name, []).extend(resource_rows)
 
-    def _apply(self, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output) -> None:
+    def _apply(
+        self, event: Event, encoded: Encoded, us: int, event_key: int, gathered: dict[int, Gathering], out: Output
+    ) -> None:
         self._add_rows(encoded, out)
+        self.judge.record(event, encoded.points, us, out)
         for named, value in encoded.points:
             series = self._series(named)
             slot = self.state.slots.get(series)

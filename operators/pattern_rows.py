@@ -5,8 +5,9 @@ from typing import Any
 from operators import tables as t
 from operators.identity import identity
 from operators.output import Found
-from operators.patterns import Pattern, Subject
+from operators.patterns import EVOLUTION, Past, Pattern, Subject
 from operators.tables import Table
+from operators.words import moment
 
 Row = tuple[Table, bytes, bytes]
 """A table, the bytes of the row's key, and the row."""
@@ -27,6 +28,9 @@ def pattern_rows(found: Found, subject: Subject) -> list[Row]:
         "score": pattern.score,
         "peak_value": pattern.peak_value,
         "peak_score": pattern.peak_score,
+        "window": {"from": moment(pattern.opened_us), "to": moment(pattern.resolved_us or pattern.last_observed_us)},
+        "contributors": [{"name": name, "share": round(share, 4)} for name, share in pattern.contributors],
+        "earlier": [_earlier(past) for past in pattern.earlier],
         "evidence": pattern.evidence,
     }
     values = (
@@ -59,7 +63,7 @@ def pattern_rows(found: Found, subject: Subject) -> list[Row]:
         table, columns = special
         rows.append((table, identifier.bytes, table.encode(columns)))
     change = "opened" if found.change == "confirmed" else found.change
-    if change in ("opened", "strengthening", "resolved"):
+    if change in EVOLUTION:
         rows.append(_history(pattern, change))
     return rows
 
@@ -121,6 +125,18 @@ def _of_kind(pattern: Pattern, subject: Subject, data: dict[str, Any]) -> tuple[
     return None
 
 
+def _earlier(past: Past) -> dict[str, Any]:
+    return {
+        "opened_at": moment(past.opened_us),
+        "ended_at": moment(past.ended_us),
+        "duration_s": round((past.ended_us - past.opened_us) / 1e6, 3),
+        "peak_value": past.peak_value,
+        "severity": past.severity,
+        "observations": past.count,
+        "ended": past.ended,
+    }
+
+
 def systems_of(entity: str) -> list[str]:
     """The systems in an integration's entity.
 
@@ -131,21 +147,29 @@ def systems_of(entity: str) -> list[str]:
 
 
 def _history(pattern: Pattern, change: str) -> Row:
-    when = {"opened": pattern.last_observed_us, "resolved": pattern.resolved_us}.get(change, pattern.peak_us)
-    moment = pattern.last_observed_us if when is None else when
+    when = {"strengthening": pattern.peak_us, "resolved": pattern.resolved_us}.get(change, pattern.last_observed_us)
+    at_us = pattern.last_observed_us if when is None else when
+    score = pattern.score if change in ("weakening", "shifting") else pattern.peak_score
     state = {
         "severity": pattern.severity,
+        "direction": pattern.direction,
+        "score": score,
+        "value": pattern.value,
         "peak_value": pattern.peak_value,
         "observation_count": pattern.observation_count,
         "is_active": pattern.is_active,
     }
-    key = f"{pattern.pattern_id}/{change}/{moment}"
+    before = pattern.before
+    previous = {} if before is None else {"score": before[0], "severity": before[1], "direction": before[2]}
+    key = f"{pattern.pattern_id}/{change}/{at_us}"
     values = (
         identity("pattern_evolution", key),
         pattern.pattern_id,
         change,
+        previous,
         state,
-        pattern.peak_score,
-        moment,
+        score - (0.0 if before is None else before[0]),
+        at_us,
+        dict(pattern.contributors),
     )
     return t.PATTERN_EVOLUTION, key.encode(), t.PATTERN_EVOLUTION.encode(values)

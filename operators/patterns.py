@@ -15,24 +15,42 @@ from typing import Any, Literal
 import msgspec
 
 from operators.detect.verdict import Verdict
-from operators.episodes import DEFAULT_LIFE, RECENT, SEVERITIES, Direction, Episode, Life, Severity, Subject
+from operators.episodes import (
+    DEFAULT_LIFE,
+    RECENT,
+    SEVERITIES,
+    Contributor,
+    Direction,
+    Episode,
+    Life,
+    Past,
+    Severity,
+    Subject,
+)
 from operators.identity import identity
 from operators.taxonomy import Category, PatternClass, classify
-from operators.wording import explanation, moment, name
+from operators.wording import explanation, name
+from operators.words import moment
 
 __all__ = [
-    "Category", "Change", "Episode", "Life", "Pattern", "PatternClass", "Severity", "Subject",
-    "advance", "classify", "expire", "pattern_id", "severity", "significance", "snapshot_pattern",
+    "EVOLUTION", "Category", "Change", "Episode", "Life", "Past", "Pattern", "PatternClass", "Severity", "Subject",
+    "advance", "classify", "expire", "past_of", "pattern_id", "resolve", "severity", "significance", "snapshot_pattern",
 ]  # fmt: skip
 
-ChangeKind = Literal["opened", "observed", "strengthening", "resolved"]
+ChangeKind = Literal["opened", "observed", "strengthening", "weakening", "shifting", "resolved"]
+EVOLUTION = frozenset({"opened", "strengthening", "weakening", "shifting", "resolved"})
+"""Changes that are lines of a pattern's history."""
 
 LASTING_US = 300_000_000
 LASTING_COUNT = 6
 """An episode that has been observed this often over at least 5 minutes is one step more severe."""
 
 STRONGER = 1.5
-"""A peak that exceeds the one last told by this factor is told at once, as strengthening."""
+"""A peak that exceeds the one last told by this factor is told at once, as strengthening; a score that has fallen to
+the peak divided by its square, but still opens, as weakening. A change of direction is told as shifting."""
+
+KNOWLEDGE = frozenset({"correlation"})
+"""Detectors that find how things hang together, which is no trouble: severity info."""
 
 _LESS_IS_BETTER = ("_usage", "duration_s", "processing_ms", "failed")
 _ALGORITHMS = {"spike": "spike: median of EWMA, damped Holt and robust z"}
@@ -42,7 +60,8 @@ class Pattern(msgspec.Struct, frozen=True):
     """A pattern as it stands: a row of `detected_patterns` and a message of the patterns topic. Times in µs, UTC.
 
     `confidence` says how sure it is, `severity` how bad, `significance` how far from usual (0 to 1). `expected`, `low`
-    and `high` are what was usual at the peak. `evidence` is JSON.
+    and `high` are what was usual at the peak. `evidence` is JSON. `contributors` are ranked by share; `earlier` are up
+    to five earlier episodes of the same series and detector, the newest first, and how they ended.
     """
 
     pattern_id: uuid.UUID
@@ -72,6 +91,10 @@ class Pattern(msgspec.Struct, frozen=True):
     resolved_us: int | None
     explanation: str
     evidence: dict[str, Any]
+    contributors: tuple[Contributor, ...]
+    earlier: tuple[Past, ...]
+    before: tuple[float, Severity, Direction] | None
+    """Score, severity and direction that were told before the last change, None while there was none."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -131,7 +154,7 @@ def advance(
         episode.active, episode.resolved_us, episode.quiet = True, None, 0
         episode.reopened += 1
     _observe(episode, subject, verdict, value, time_us)
-    episode.told, episode.told_severity = episode.peak_score, _severity(episode, subject)
+    _tell(episode, subject)
     return episode, Change("opened", episode, subject)
 
 
@@ -147,7 +170,7 @@ def expire(
         return episode, None
     if not episode.active:
         return None, None
-    _resolve(episode, episode.judged_us)
+    resolve(episode, episode.judged_us)
     return episode, Change("resolved", episode, subject)
 
 
@@ -171,11 +194,12 @@ def _calm(
     needed = life.close_after * (1 + min(episode.reopened, 3))
     if episode.quiet < needed and time_us - episode.seen_us < life.quiet_us:
         return episode, None
-    _resolve(episode, time_us)
+    resolve(episode, time_us)
     return episode, Change("resolved", episode, subject)
 
 
-def _resolve(episode: Episode, time_us: int) -> None:
+def resolve(episode: Episode, time_us: int) -> None:
+    """End an episode, at its last abnormal judgement at the earliest."""
     episode.active = False
     episode.resolved_us = max(time_us, episode.seen_us)
     episode.quiet = 0
@@ -194,13 +218,29 @@ def _observe(episode: Episode, subject: Subject, verdict: Verdict, value: float,
         episode.expected, episode.low, episode.high = verdict.expected, verdict.low, verdict.high
         episode.evidence = verdict.evidence
     _remember(episode, value, time_us)
-    now = _severity(episode, subject)
-    if SEVERITIES.index(now) > SEVERITIES.index(episode.told_severity) or (
+    if SEVERITIES.index(_severity(episode, subject)) > SEVERITIES.index(episode.told_severity) or (
         episode.peak_score >= STRONGER * episode.told
     ):
-        episode.told, episode.told_severity = episode.peak_score, now
-        return Change("strengthening", episode, subject)
-    return Change("observed", episode, subject)
+        kind: ChangeKind = "strengthening"
+    elif episode.told_direction is not None and verdict.direction != episode.told_direction:
+        kind = "shifting"
+    elif episode.faded:
+        if verdict.score * STRONGER < episode.told:
+            return Change("observed", episode, subject)
+        kind = "strengthening"
+    elif episode.count > 1 and verdict.score * STRONGER * STRONGER <= episode.told:
+        kind = "weakening"
+    else:
+        return Change("observed", episode, subject)
+    _tell(episode, subject, verdict.direction, faded=kind == "weakening")
+    return Change(kind, episode, subject)
+
+
+def _tell(episode: Episode, subject: Subject, direction: Direction | None = None, faded: bool = False) -> None:
+    if episode.told_direction is not None:
+        episode.before = (episode.told, episode.told_severity, episode.told_direction)
+    episode.told, episode.told_severity = episode.peak_score, _severity(episode, subject)
+    episode.told_direction, episode.faded = direction or episode.direction, faded
 
 
 def _remember(episode: Episode, value: float, time_us: int) -> None:
@@ -235,6 +275,8 @@ def severity(ratio: float, duration_us: int, count: int, welcome: bool = False) 
 
 
 def _severity(episode: Episode, subject: Subject) -> Severity:
+    if episode.detector in KNOWLEDGE:
+        return "info"
     welcome = episode.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
     ratio = episode.peak_score / episode.threshold
     return severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
@@ -245,9 +287,16 @@ def pattern_id(detector: str, entity: str, measure: str, opened_us: int) -> uuid
     return identity("pattern", "\0".join((detector, entity, measure, str(opened_us))))
 
 
-def snapshot_pattern(episode: Episode, subject: Subject) -> Pattern:
-    """The pattern as it stands."""
-    category, pattern_class = classify(subject.kind, subject.measure, episode.detector)
+def past_of(episode: Episode, subject: Subject, silent: bool) -> Past:
+    """What is remembered of an episode that has ended."""
+    ended = episode.seen_us if episode.resolved_us is None else episode.resolved_us
+    how: Literal["resolved", "silent"] = "silent" if silent else "resolved"
+    return Past(episode.opened_us, ended, episode.peak_value, _severity(episode, subject), episode.count, how)
+
+
+def snapshot_pattern(episode: Episode, subject: Subject, earlier: tuple[Past, ...] = ()) -> Pattern:
+    """The pattern as it stands. `earlier`: episodes before this one, the newest first."""
+    category, pattern_class = classify(subject.kind, subject.measure, episode.detector, episode.direction)
     rule = episode.evidence.get("rule")
     algorithm = f"{episode.detector}: {rule}" if rule else _ALGORITHMS.get(episode.detector, episode.detector)
     evidence: dict[str, Any] = dict(episode.evidence)
@@ -289,4 +338,7 @@ def snapshot_pattern(episode: Episode, subject: Subject) -> Pattern:
         resolved_us=episode.resolved_us,
         explanation=explanation(episode, subject),
         evidence=evidence,
+        contributors=tuple(episode.contributors) or ((f"{subject.entity} {subject.measure}", 1.0),),
+        earlier=earlier,
+        before=episode.before,
     )

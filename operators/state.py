@@ -7,10 +7,15 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 
 import msgspec
 
+from operators.detect.burst import BurstState
+from operators.detect.novelty_state import NoveltyState
+from operators.detect.overdue import OverdueState
+from operators.detect.prior import GroupState, YoungState
+from operators.detect.sequence import SequenceState
 from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, ThresholdState
+from operators.episodes import Episode, Past
 from operators.output import Counts
-from operators.patterns import Episode
 from operators.windows import Gathering, Stats, Watermark
 
 VERSION = 1
@@ -25,7 +30,7 @@ class Slot(
     omit_defaults=True,
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
-        "episodes": "i",
+        "episodes": "i", "past": "h", "burst": "b", "young": "y", "novelty": "v",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -38,7 +43,14 @@ class Slot(
     spike: SpikeState | None = None
     threshold: ThresholdState | None = None
     rate: RateState | None = None
+    novelty: NoveltyState | None = None
+    burst: BurstState | None = None
+    young: YoungState | None = None
+    """While the series has too few values to be judged by its own."""
     episodes: dict[str, Episode] = {}
+    """By detector: what may still change."""
+    past: dict[str, list[Past]] = {}
+    """By detector: the last few episodes that have ended, the newest first."""
 
 
 class PartitionState(msgspec.Struct):
@@ -60,6 +72,13 @@ class PartitionState(msgspec.Struct):
     """Open panes that were shown before they closed, because the partition was idle: points shown, by pane."""
     early: dict[int, list[tuple[int, str]]] = {}
     """Patterns told of before their pane closed: series id and detector, by pane."""
+    groups: dict[str, GroupState] = {}
+    """What series that may be compared are like, by what they have in common (`operators.tracks.group_of`)."""
+    runs: dict[str, OverdueState] = {}
+    """Runs under way, by pipeline."""
+    sequence: SequenceState | None = None
+    virtual: dict[str, Slot] = {}
+    """Patterns of no series: sequences under way, by rule and entity."""
     minute: int = 0
     """The minute of event time in which silent series were last looked for."""
     series_refused: int = 0

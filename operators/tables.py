@@ -302,8 +302,8 @@ INTEGRATION_PATTERNS = Table(
 PATTERN_EVOLUTION = Table(
     "pattern_evolution",
     _columns(
-        "id uuid, pattern_id uuid, evolution_type text, current_state jsonb, change_magnitude float8,"
-        "evolution_timestamp timestamptz"
+        "id uuid, pattern_id uuid, evolution_type text, previous_state jsonb, current_state jsonb,"
+        "change_magnitude float8, evolution_timestamp timestamptz, contributing_factors jsonb"
     ),
     ("pattern_id", "evolution_type", "evolution_timestamp"),
     Merge.REPLACE,

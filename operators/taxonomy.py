@@ -93,25 +93,49 @@ _OTHERWISE = {
 }
 
 
-def classify(kind: str, measure: str, detector: str) -> tuple[Category, PatternClass]:
+_BETTER_BELOW = {
+    PatternClass.COMPLEXITY_GROWTH_TREND: PatternClass.REFACTORING_EFFECTIVENESS,
+    PatternClass.TECHNICAL_DEBT_ACCUMULATION: PatternClass.REFACTORING_EFFECTIVENESS,
+    PatternClass.CODE_SMELL_EVOLUTION: PatternClass.REFACTORING_EFFECTIVENESS,
+    PatternClass.FAILURE_MODE: PatternClass.PREVENTION_EFFECTIVENESS,
+}
+"""What it is when that falls for good: the same numbers tell that work was worth it."""
+
+_LASTING = frozenset({"trend", "drift"})
+"""Detectors of changes that stay."""
+
+
+def classify(kind: str, measure: str, detector: str, direction: str = "up") -> tuple[Category, PatternClass]:
     """The category and class of a pattern that `detector` finds in a series of `kind` and `measure`.
 
-    The measure's words decide, then the kind; a slow trend (`detector` "trend") in how long a run takes is a process
-    to improve rather than a bottleneck. Raises ValueError for a kind that is not among `KINDS`.
+    The measure's words decide, then the kind; a slow trend (`detector` "trend") in how long a run takes, or runs that
+    do not come (`missing`), are a process to improve rather than a bottleneck. Complexity, debt or failures that fall
+    to stay (`direction` "down") speak of refactoring or prevention; a sequence foretells what errors lead to. Raises
+    ValueError for a kind that is not among `KINDS`.
 
     >>> classify("resource", "cpu_usage", "threshold")
     (<Category.PERFORMANCE: 'performance'>, <PatternClass.CPU_MEMORY_USAGE_TREND: 'cpu_memory_usage_trend'>)
     >>> classify("pipeline", "failed", "threshold")[0].value, classify("code", "complexity", "spike")[0].value
     ('error', 'quality')
+    >>> classify("code", "complexity", "trend", "down")[1].value
+    'refactoring_effectiveness'
     """
     if kind not in _OTHERWISE:
         raise ValueError(f"unknown kind of series: {kind!r}")
+    found = PatternClass.ERROR_PROPAGATION if detector == "sequence" else _by_words(kind, measure)
+    if found is None:
+        found = _OTHERWISE[kind]
+        if detector in ("trend", "missing") and found is PatternClass.BOTTLENECK_IDENTIFICATION:
+            found = PatternClass.PROCESS_OPTIMIZATION_OPPORTUNITY
+    if direction == "down" and detector in _LASTING and (kind == "code" or measure == "failed"):
+        found = _BETTER_BELOW.get(found, found)
+    return found.category, found
+
+
+def _by_words(kind: str, measure: str) -> PatternClass | None:
     words = measure.lower() + "$"  # the end is a word too: "_ms$"
     for group in ("any", kind):
         for parts, pattern_class in _BY_WORD.get(group, ()):
             if any(part in words for part in parts):
-                return pattern_class.category, pattern_class
-    found = _OTHERWISE[kind]
-    if detector == "trend" and found is PatternClass.BOTTLENECK_IDENTIFICATION:
-        found = PatternClass.PROCESS_OPTIMIZATION_OPPORTUNITY
-    return found.category, found
+                return pattern_class
+    return None

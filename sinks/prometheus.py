@@ -1,6 +1,7 @@
 """Hindsight's own metrics, for Prometheus. One `Metrics` a process; labels are topics, partitions and fixed words."""
 
 import logging
+import math
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from operators.episodes import SEVERITIES
 from operators.output import Counts, Found, Output
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,10 @@ class Metrics:
         self.patterns = Counter(
             "hindsight_patterns", "Patterns opened or re-opened.", ["detector", "severity"], registry=registry
         )
+        self.verdicts = Gauge(
+            "hindsight_pattern_verdicts", "Patterns that people have judged, by the detector that found them.",
+            ["detector", "verdict"], registry=registry,
+        )  # fmt: skip
         self.rows = Counter("hindsight_sink_rows", "Rows committed.", registry=registry)
         self.refused_rows = Counter(
             "hindsight_sink_refused_rows", "Rows that the database refused; they are dead letters.", registry=registry
@@ -108,12 +114,66 @@ class Metrics:
             "hindsight_sink_blocked_seconds", "Time the flow has waited for the database: back-pressure.",
             registry=registry,
         )  # fmt: skip
+        self.incidents = Gauge(
+            "hindsight_incidents_open", "Open incidents; told by the process that groups patterns.", ["severity"],
+            registry=registry,
+        )  # fmt: skip
+        self.correlator_lag = Gauge(
+            "hindsight_correlator_lag_seconds",
+            "How long the oldest change of a pattern had waited to be grouped; NaN: another process groups.",
+            registry=registry,
+        )
+        self.correlator_lag.set(math.nan)
         self.snapshot_age = Gauge(
             "hindsight_snapshot_age_seconds", "Time since the last snapshot of the state began.", registry=registry
         )
         self._last_snapshot = time.monotonic()
         self.snapshot_age.set_function(lambda: time.monotonic() - self._last_snapshot)
+        self.alerts_sent = Counter(
+            "hindsight_alerts_sent", "Alerts that an Alertmanager accepted; those sent again included.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.alerts_failed = Counter(
+            "hindsight_alerts_failed", "Alerts in requests that an Alertmanager did not accept.", ["target"],
+            registry=registry,
+        )  # fmt: skip
+        self.alerts_queue = Gauge(
+            "hindsight_alerts_waiting", "Incidents with news that not every Alertmanager has.", registry=registry
+        )
+        self.alerts_refused = Counter(
+            "hindsight_alerts_refused", "Incidents that were not sent because too many were open.", registry=registry
+        )
+        self.alert_seconds = LatencyHistogram(
+            "hindsight_alert_seconds",
+            "From the decision that people are to be told (a start, a rise or an end) until every Alertmanager has it.",
+        )
+        registry.register(self.alert_seconds)
+        self.responses = Counter(
+            "hindsight_responses", "Automated responses: sent, failed, or dry_run.", ["outcome"], registry=registry
+        )
+        for outcome in ("sent", "failed", "dry_run"):
+            self.responses.labels(outcome)  # from 0 on: Prometheus sees no rise in a counter that is new
         self._counted: dict[tuple[str, int], Counts] = {}
+
+    def alerts_posted(self, target: str, alerts: int, ok: bool) -> None:
+        """A request with so many alerts was accepted by an Alertmanager (`sinks.alerts`), or not."""
+        (self.alerts_sent if ok else self.alerts_failed).labels(target).inc(alerts)
+
+    def alert_accepted(self, seconds: float) -> None:
+        """News of an incident is with every Alertmanager, so long after it was decided."""
+        self.alert_seconds.observe_since((0,), round(seconds * 1e6))
+
+    def alerts_waiting(self, incidents: int) -> None:
+        """So many incidents have news that not every Alertmanager has."""
+        self.alerts_queue.set(incidents)
+
+    def alert_refused(self) -> None:
+        """There was no room for an incident."""
+        self.alerts_refused.inc()
+
+    def responded(self, outcome: str) -> None:
+        """An automated response (`sinks.webhook`) was sent, has failed, or would have been sent."""
+        self.responses.labels(outcome).inc()
 
     def resumed(self, topic: str, partition: int, counts: Counts) -> None:
         """Counts of an earlier run that the partition starts from: they are not counted again."""
@@ -159,6 +219,21 @@ class Metrics:
             opened = [found.event_us for found in output.found if is_fresh(found, oldest)]
             if opened:
                 self.event_to_pattern.observe_since(opened, now_us)
+
+    def judged(self, verdicts: Mapping[tuple[str, str], int]) -> None:
+        """People's verdicts so far, by detector and verdict."""
+        for (detector, verdict), patterns in verdicts.items():
+            self.verdicts.labels(detector, verdict).set(patterns)
+
+    def correlated(self, incidents: Mapping[str, int] | None, lag_s: float) -> None:
+        """A step of the correlator: open incidents by severity; None: another process groups. From its thread."""
+        if incidents is None:
+            self.incidents.clear()
+            self.correlator_lag.set(math.nan)
+            return
+        for severity in SEVERITIES:
+            self.incidents.labels(severity).set(incidents.get(severity, 0))
+        self.correlator_lag.set(lag_s)
 
     def lagging(self, lag: Mapping[tuple[str, int], int]) -> None:
         """Kafka's high watermark less our position, by topic and partition."""

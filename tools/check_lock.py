@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PYTHONS = ("3.11", "3.12")
 SYSTEMS = ("linux", "darwin")
-PLACES = ("http", "--index-url", "--extra-index-url", "--find-links", "--trusted-host", "file:")
+PLACES = ("://", "--index-url", "--extra-index-url", "--find-links", "--trusted-host", "file:")
 """What names a place to download from."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from operators.detect.stats import wilson_lower
+from operators.detect.stats import Z_ONE_SIDED_95, wilson_lower
 from operators.detect.verdict import Verdict
 
 CLEAR_SHARE = 0.95
@@ -44,13 +44,20 @@ BUCKET_US = 10_000_000
 """Outcomes are kept by 10 s, which bounds the state whatever the number of outcomes."""
 
 LEAST_OUTCOMES = 20
-"""Older outcomes stay while fewer than this would be left."""
+"""Older outcomes stay while fewer than this would be left ..."""
+
+OLDEST_US = 30 * 86_400_000_000
+"""... but none of over 30 days: a run of last spring says nothing of the rate now, however few have followed."""
 
 JUDGED_OUTCOMES = 10
 """A rate of fewer outcomes is not judged."""
 
 JUDGED_FAILURES = 3
 """A rate with fewer failures opens nothing: Wilson's bound alone would speak up at the first run that fails."""
+
+Z_USUAL = 3.5
+"""Where a series usually fails more than the limit allows, its own rate is the limit, and the bound one of 99.98 %:
+against a rate that holds, the windows of a thousand runs would break one of 95 % dozens of times."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -151,7 +158,7 @@ def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
 
 
 class RateState(msgspec.Struct, gc=False, rename={"slots": "s", "counts": "n", "failures": "f"}):
-    """Outcomes by 10 s (`slots`, µs // `BUCKET_US`, rising), of the last 5 minutes and at least the last 20.
+    """Outcomes by 10 s (`slots`, µs // `BUCKET_US`, rising), of the last 5 minutes or the last 20 of the last 30 days.
 
     At most 31 slots of the window and 20 older ones, so under 700 bytes as msgpack.
     """
@@ -186,22 +193,29 @@ class RateState(msgspec.Struct, gc=False, rename={"slots": "s", "counts": "n", "
             counts.append(n)
             failed.append(failures)
         oldest = slots[-1] - WINDOW_US // BUCKET_US
+        far = slots[-1] - OLDEST_US // BUCKET_US
         gone = 0
         left = sum(counts)
-        while slots[gone] < oldest and left - counts[gone] >= LEAST_OUTCOMES:
+        while slots[gone] < oldest and (slots[gone] < far or left - counts[gone] >= LEAST_OUTCOMES):
             left -= counts[gone]
             gone += 1
         if gone:
             del slots[:gone], counts[:gone], failed[:gone]
 
 
-def judge_rate(state: RateState, rule: Rule, time_us: int, n: int, failures: int) -> Verdict | None:
+def judge_rate(
+    state: RateState, rule: Rule, time_us: int, n: int, failures: int, own: float | None = None
+) -> Verdict | None:
     """Count outcomes, then judge their rate. None: at or below the limit, or too few to say.
 
     Abnormal when Wilson's one-sided 95 % lower bound of the rate is above the limit, with at least 3 failures among at
     least 10 outcomes; in between not abnormal. `confidence` is the normal probability of the score test for "the rate
     is above the limit", which is 0.95 exactly where that bound is the limit. `score` grades the bound, not the rate.
     What has been judged, and belongs in an episode as its value, is `state.rate`.
+
+    `own` is the share of failures that is usual for this series (`burst.usual`), if known. Where it is above the limit
+    it takes the limit's place, and the bound has to be above it at `Z_USUAL`: that such a pipeline fails a lot was said
+    when it was new, and is not said each day.
 
     >>> state, rule = RateState(), rule_for("failed")
     >>> judge_rate(state, rule, 0, 17, 0), judge_rate(state, rule, 1, 1, 1).abnormal
@@ -215,13 +229,15 @@ def judge_rate(state: RateState, rule: Rule, time_us: int, n: int, failures: int
     if total < JUDGED_OUTCOMES:
         return None
     rate = failed / total
-    limit = rule.limit
+    limit, surely = rule.limit, Z_ONE_SIDED_95
+    if own is not None and own > limit:
+        limit, surely = min(own, 1.0), Z_USUAL
     if rate <= limit:
         return None
-    bound = wilson_lower(failed, total)
+    bound = wilson_lower(failed, total, surely)
     z = (rate - limit) / math.sqrt(limit * (1.0 - limit) / total) if limit < 1.0 else 0.0
     return Verdict(
-        score=rule.score(bound),
+        score=rule.score(bound) / rule.score(limit),
         threshold=1.0,
         expected=limit,
         low=0.0,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from operators.feedback import Adjustments
 from operators.output import Output
 from operators.partition import Partition, PartitionConfig
 from operators.records import Batch
@@ -22,19 +23,22 @@ class PartitionLogic(StatefulBatchLogic[Batch, Output, bytes]):
         snapshot: bytes | None,
         notice: Notice,
         on_snapshot: Callable[[], None] = lambda: None,
+        adjustments: Adjustments | None = None,
     ) -> None:
         self._config = config
         self._notice = notice
         self._on_snapshot = on_snapshot
+        self._adjustments = adjustments
         self._partition: Partition | None = None
         if snapshot is not None:
-            self._partition = Partition.resume(snapshot, config)
+            self._partition = Partition.resume(snapshot, config, adjustments)
             notice(self._partition)
 
     def on_batch(self, values: list[Batch]) -> tuple[Iterable[Output], bool]:
         """Process batches in their order; the state is kept for ever."""
         if self._partition is None:
-            self._partition = Partition(values[0].topic, values[0].partition, self._config)
+            first = values[0]
+            self._partition = Partition(first.topic, first.partition, self._config, None, self._adjustments)
             self._notice(self._partition)
         return [self._partition.process(batch) for batch in values], StatefulBatchLogic.RETAIN
 

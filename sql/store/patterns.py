@@ -11,7 +11,7 @@ from sql.store.page import Page
 from sql.store.pool import Database
 from sql.store.repository import Module, Repository
 from sql.store.table import DERIVED, Json, Record, TableOf, derived
-from sql.store.where import at_least, between, contains, equals, one_of
+from sql.store.where import at_least, below, between, contains, equals, one_of
 
 
 class DetectedPattern(Record, frozen=True, kw_only=True):
@@ -177,6 +177,13 @@ class Patterns(Module):
             *between("detected_at", since, until),
         ]
         return self.patterns.page(conditions, order=order, descending=descending, limit=limit, after=after)
+
+    def starting_with(self, digits: str, most: int = 10) -> list[uuid.UUID]:
+        """Ids of patterns that begin with these hexadecimal digits, at most so many."""
+        least = uuid.UUID(digits.ljust(32, "0"))
+        beyond = (int(digits, 16) + 1) << 4 * (32 - len(digits))
+        end = below("id", uuid.UUID(int=beyond)) if beyond < 1 << 128 else None
+        return [row.id for row in self.patterns.page([at_least("id", least), end], order="id", limit=most).items]
 
     def detail(self, pattern_id: uuid.UUID) -> PatternDetail:
         """A pattern with everything known of it, as of one moment; raises `NotFound`."""

@@ -144,3 +144,56 @@ def test_an_old_incident_is_loaded_with_its_rule() -> None:
     assert told(runner.feed([], Mark.STOP_AT_END)) == [("observed", "threshold", "cpu_usage")]
     runner.feed([cpu(10, at, at) for at in (2, 3, 4)])
     assert patterns(runner) == [("threshold", "cpu_usage", 1, False)]
+
+
+def test_what_came_before_is_told() -> None:
+    runner = Runner()
+    for hour in range(7):
+        at = hour * 3600
+        runner.feed([cpu(95 + hour / 2, at + 1, 10 * hour), *(cpu(10, at + n, 10 * hour + n) for n in range(2, 9))])
+    rows = sorted(runner.database.table(t.DETECTED_PATTERNS), key=lambda row: row["opened_at"])
+    earlier = [[past["peak_value"] for past in row["pattern_data"]["earlier"]] for row in rows]
+    assert earlier[0] == []
+    assert earlier[3] == [96.0, 95.5, 95.0]
+    assert earlier[6] == [97.5, 97.0, 96.5, 96.0, 95.5], "five, the newest first"
+    last = rows[6]["pattern_data"]["earlier"][0]
+    assert (last["ended"], last["duration_s"], last["observations"]) == ("resolved", 3.0, 1)
+
+
+def test_the_steps_of_a_failed_run_contribute() -> None:
+    def finished(number: int) -> bytes:
+        steps = [
+            {"step_name": name, "step_order": place, "execution_start": time_at(number), "status": status}
+            for place, (name, status) in enumerate([("build", "success"), ("test", "failure"), ("lint", "error")])
+        ]
+        data = data_of(
+            "pipeline.finished", pipeline_name="shop", execution_id=f"r{number}", status="failure", steps=steps,
+            execution_end=time_at(number),
+        )  # fmt: skip
+        return raw("pipeline.finished", data, id=f"r{number}", time=time_at(number))
+
+    runner = run([finished(number) for number in range(20)])
+    row = next(row for row in runner.database.table(t.DETECTED_PATTERNS) if row["entity"] == "shop")
+    named = [(one["name"], one["share"]) for one in row["pattern_data"]["contributors"]]
+    assert named == [("shop/lint", 0.5), ("shop/test", 0.5)]
+    assert row["pattern_data"]["window"]["from"] < row["pattern_data"]["window"]["to"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_new_host_is_judged_by_the_others(restart: bool) -> None:
+    def load(host: str, value: float, at: int) -> bytes:
+        return metric(value, at * 10, f"{host}-{at}", name="load", system=host)
+
+    runner = Runner()
+    hosts = [f"web-{number}" for number in range(12)]
+    runner.feed([load(host, 40 + (at * 7 + len(host)) % 5, at) for at in range(40) for host in hosts])
+    if restart:
+        runner.restart()
+    runner.feed([load(host, value, at) for at in range(41, 50) for host, value in (("like", 42), ("unlike", 900))])
+    found = {(row["pattern_type"], row["entity"]) for row in runner.database.table(t.DETECTED_PATTERNS)}
+    assert found == {("prior", "unlike")}
+    slots = {slot.entity: slot for slot in runner.partition.state.slots.values()}
+    assert slots["unlike"].young is not None
+    assert slots["web-1"].young is None
+    runner.feed([load(host, value, at) for at in range(50, 90) for host, value in (("like", 42), ("unlike", 900))])
+    assert slots["unlike"].young is None or runner.partition.state.slots is not slots, "it has grown up"

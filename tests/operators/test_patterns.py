@@ -349,3 +349,17 @@ def test_an_open_incident_stays_small():
 def test_a_snapshot_is_the_last_change():
     told, episode = drive(every(10, STRONG, STRONG, STRONG))
     assert snapshot_pattern(episode, WEB) == told[-1][1]
+
+
+def test_a_pattern_weakens_and_comes_back():
+    told, _ = drive(every(10, verdict(40.0), verdict(39.0), verdict(17.0), verdict(12.0), verdict(28.0)))
+    assert kinds(told) == ["opened", "observed", "weakening", "observed", "strengthening"]
+    pattern = told[2][1]
+    assert pattern.before == (40.0, "high", "up")
+    assert pattern.score == 17.0
+    assert pattern.peak_score == 40.0
+
+
+def test_a_pattern_shifts_when_it_turns():
+    told, _ = drive(every(10, verdict(), verdict(direction="down"), verdict(direction="down"), verdict()))
+    assert kinds(told) == ["opened", "shifting", "observed", "shifting"]

@@ -93,8 +93,17 @@ def test_the_golden_state_has_everything_in_it() -> None:
 
 
 def test_it_loads_as_what_it_was() -> None:
+    """All but the detectors, which learn to judge otherwise."""
     assert golden()[0] == VERSION
-    assert close(msgspec.to_builtins(load(golden())), msgspec.to_builtins(made().partition.state))
+    old, new = load(golden()), made().partition.state
+    for field in ("watermark", "panes", "wide", "seen", "shown", "minute", "series_refused"):
+        assert close(msgspec.to_builtins(getattr(old, field)), msgspec.to_builtins(getattr(new, field))), field
+    assert {(slot.entity, slot.measure) for slot in old.slots.values()} == {
+        (slot.entity, slot.measure) for slot in new.slots.values()
+    }
+    assert {slot.measure: slot.threshold for slot in old.slots.values()} == {
+        slot.measure: slot.threshold for slot in new.slots.values()
+    }
 
 
 def known(old: Any, new: Any, at: str = "state") -> None:

@@ -70,8 +70,11 @@ def approximately(value):
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_old_snapshot_loads_as_what_it_was(name):
     loaded = msgspec.msgpack.decode(golden(name), type=TYPES[name])
-    for field, value in msgspec.structs.asdict(MAKERS[name]()).items():
-        assert getattr(loaded, field) == approximately(value), field
+    held = msgspec.msgpack.decode(golden(name))
+    for info in msgspec.structs.fields(TYPES[name]):
+        value = getattr(MAKERS[name](), info.name) if info.encode_name in held else info.default
+        if info.encode_name in held or value is not msgspec.NODEFAULT:  # a later field has its default
+            assert getattr(loaded, info.name) == approximately(value), info.name
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -108,5 +111,5 @@ def test_a_loaded_spike_state_goes_on_judging():
 
 def test_a_loaded_incident_still_tells_its_pattern():
     loaded = msgspec.msgpack.decode(golden("episode"), type=Episode)
-    assert snapshot_pattern(loaded, WEB) == snapshot_pattern(episode(), WEB)
+    assert snapshot_pattern(loaded, WEB) == msgspec.structs.replace(snapshot_pattern(episode(), WEB), before=None)
     assert snapshot_pattern(loaded, WEB).observation_count == 3

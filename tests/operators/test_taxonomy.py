@@ -35,6 +35,23 @@ def test_classes(kind, measure, detector, expected):
     assert classify(kind, measure, detector) == (expected.category, expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "measure", "detector", "expected"),
+    [
+        ("code", "cyclomatic_complexity", "trend", PatternClass.REFACTORING_EFFECTIVENESS),
+        ("code", "duplicated_lines", "drift", PatternClass.REFACTORING_EFFECTIVENESS),
+        ("code", "cyclomatic_complexity", "spike", PatternClass.COMPLEXITY_GROWTH_TREND),
+        ("pipeline", "failed", "drift", PatternClass.PREVENTION_EFFECTIVENESS),
+        ("pipeline", "failed", "threshold", PatternClass.FAILURE_MODE),
+        ("resource", "cpu_usage", "drift", PatternClass.CPU_MEMORY_USAGE_TREND),
+        ("pipeline", "duration_s", "missing", PatternClass.PROCESS_OPTIMIZATION_OPPORTUNITY),
+        ("integration", "sequence:r", "sequence", PatternClass.ERROR_PROPAGATION),
+    ],
+)
+def test_classes_of_what_falls_and_of_what_is_foretold(kind, measure, detector, expected):
+    assert classify(kind, measure, detector, "down") == (expected.category, expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_class_for_any_measure(kind):
     assert classify(kind, "q", "spike")[1] in PatternClass

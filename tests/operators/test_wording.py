@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.wording import moment, number
+from operators.words import moment, number
 
 
 @given(st.floats(-1e12, 1e12))

@@ -1,23 +1,47 @@
 import msgspec
 import pytest
 
-from operators.detect import spike, threshold
+from operators.detect import burst, novelty, prior, spike, threshold
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
 CPU = threshold.rule_for("cpu_usage")
 FAILED = threshold.rule_for("failed")
 SPIKE = spike.SpikeConfig()
+NOVELTY = novelty.NoveltyConfig()
+
+GROUP = prior.GroupState()
+for host in range(20):
+    prior.grow(GROUP, host, [35.0 + host % 10 + i % 5 for i in range(30)])
+YOUNG = prior.PriorConfig()
 
 TRACKS = [
-    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 600),
-    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 600),
+    Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 1100),
+    Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 1100),
+    Track("novelty", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY), 2600),
+    Track("novelty, always", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY, always=True), 2600),
     Track("limit", threshold.ThresholdState, lambda state, _, value: threshold.judge(state, CPU, value), 40),
     Track(
         "rate",
         threshold.RateState,
         lambda state, time, value: threshold.judge_rate(state, FAILED, time, 1, int(value)),
         700,
+        outcomes=True,
+    ),
+    Track("prior", prior.YoungState, lambda *point: prior.judge_young(GROUP, *point, YOUNG), 100),
+    Track("prior, always", prior.YoungState, lambda *point: prior.judge_young(GROUP, *point, YOUNG, always=True), 100),
+    Track(
+        "burst",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig()),
+        300,
+        outcomes=True,
+    ),
+    Track(
+        "burst, always",
+        burst.BurstState,
+        lambda *point: burst.judge_value(*point, burst.BurstConfig(), always=True),
+        300,
         outcomes=True,
     ),
 ]

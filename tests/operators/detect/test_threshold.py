@@ -13,6 +13,7 @@ from operators.detect.threshold import (
     JUDGED_FAILURES,
     JUDGED_OUTCOMES,
     LEAST_OUTCOMES,
+    OLDEST_US,
     WINDOW_US,
     RateState,
     ThresholdState,
@@ -118,17 +119,19 @@ def test_a_greater_margin_is_a_greater_score_and_confidence(one, other):
 
 
 OUTCOMES = st.lists(
-    st.tuples(st.integers(0, 120 * SECOND), st.integers(1, 5), st.integers(0, 5)).map(
-        lambda step: (step[0], step[1], min(step[1], step[2]))
-    ),
+    st.tuples(
+        st.integers(0, 120 * SECOND) | st.sampled_from((OLDEST_US // 7, OLDEST_US // 2)),
+        st.integers(1, 5),
+        st.integers(0, 5),
+    ).map(lambda step: (step[0], step[1], min(step[1], step[2]))),
     min_size=1,
     max_size=120,
 )
 
 
 def window(events):
-    """What counts, found from all events at once: whole 10 s buckets of the last 5 minutes, and older ones while fewer
-    than `LEAST_OUTCOMES` would be left."""
+    """What counts, found from all events at once: whole 10 s buckets of the last 5 minutes, and older ones of the last
+    30 days while fewer than `LEAST_OUTCOMES` would be left."""
     buckets = {}
     for time, n, failures in events:
         slot = buckets.setdefault(time // BUCKET_US, [0, 0])
@@ -137,7 +140,9 @@ def window(events):
     newest = max(buckets)
     total = failed = 0
     for slot in sorted(buckets, reverse=True):
-        if slot < newest - WINDOW_US // BUCKET_US and total >= LEAST_OUTCOMES:
+        if slot < newest - WINDOW_US // BUCKET_US and (
+            total >= LEAST_OUTCOMES or slot < newest - OLDEST_US // BUCKET_US
+        ):
             break
         total += buckets[slot][0]
         failed += buckets[slot][1]
@@ -196,6 +201,43 @@ def test_it_clears_when_the_plain_rate_is_back_at_the_limit():
     assert judge_rate(state, FAILED, 0, 60, 6).abnormal
     assert judge_rate(state, FAILED, SECOND, 20, 0) is not None
     assert judge_rate(state, FAILED, 2 * SECOND, 40, 0) is None, "6 of 120"
+
+
+def test_runs_of_last_month_say_nothing_of_now():
+    day = 86_400 * SECOND
+    state = RateState()
+    said = [judge_rate(state, FAILED, week * 7 * day, 1, int(week % 4 == 0)) for week in range(40)]
+    assert said == [None] * 40, "five runs in 30 days are too few"
+    assert sum(state.counts) == 5
+    assert judge_rate(state, FAILED, 400 * day, 12, 4).evidence["outcomes"] == 12
+
+
+def test_what_always_fails_a_lot_is_not_told_each_day():
+    told = {}
+    for own in (None, 0.45):
+        rnd, state = random.Random(4), RateState()
+        said = [judge_rate(state, FAILED, run * 3600 * SECOND, 1, rnd.random() < 0.45, own) for run in range(5000)]
+        told[own] = sum(verdict is not None and verdict.abnormal for verdict in said)
+    assert told[None] > 4500, "above the limit it is, all the time"
+    assert told[0.45] <= 5
+
+
+def test_above_its_own_rate_it_is_told_still():
+    state = RateState()
+    for run in range(100):
+        judge_rate(state, FAILED, run * 3600 * SECOND, 1, run % 5 == 0, 0.2)
+    said = [judge_rate(state, FAILED, (100 + run) * 3600 * SECOND, 1, 1, 0.2) for run in range(15)]
+    assert said[-1].abnormal
+    assert said[-1].expected == 0.2
+    assert said[-1].score >= 1.0
+
+
+def test_an_own_rate_below_the_limit_changes_nothing():
+    states = RateState(), RateState()
+    for run in range(60):
+        one, two = (judge_rate(state, FAILED, run * SECOND, 1, run % 9 == 0, own)
+                    for state, own in zip(states, (None, 0.03), strict=True))  # fmt: skip
+        assert one == two
 
 
 def test_false_alarms_on_a_rate_below_the_limit_are_rare():
