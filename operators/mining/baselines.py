@@ -15,7 +15,7 @@ from operators.mining.history import History
 from operators.mining.significance import DAY_US, rate_ratio, wilson
 from operators.mining.streams import outcomes, source
 from operators.taxonomy import PatternClass
-from operators.wording import number
+from operators.words import number
 
 WINDOWS = {"daily": (1, 30), "weekly": (7, 12), "monthly": (30, 12)}
 """Days of a window, and how many windows before the current one make the baseline."""

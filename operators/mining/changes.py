@@ -23,7 +23,7 @@ from operators.mining.series_tests import (
 )
 from operators.mining.significance import DAY_US, permutation_p
 from operators.taxonomy import PatternClass, classify
-from operators.wording import number
+from operators.words import number
 
 FEWEST_DAYS = 28
 """Days with values that a trend or a change point needs; eight weeks of them for a season by weekday."""

@@ -1,7 +1,7 @@
 """Sequences that are strong enough, as rules for the stream's `sequence` detector, measured on time they were not
 mined from.
 
-The file is the one that the detector reads: {"version": 1, "rules": [...]}, times in µs.
+The file is the one that the detector reads (`operators.detect.rules`), its tokens are those of `operators.tokens`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from operators.detect.rules import MOST_ITEMS, RuleFile, SequenceRule
 from operators.mining.finding import Finding, MiningConfig
 from operators.mining.history import History, micros
 from operators.mining.sequences import item
 from operators.mining.significance import wilson
-from operators.mining.streams import outcomes
+from operators.mining.streams import integration_entities
+from operators.tokens import USUAL
 
 LEAST_PRECISION = 0.3
 """Precision on held-out time below which a rule is not compiled: it would mostly be wrong."""
@@ -59,27 +61,55 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 def tokens(history: History) -> list[tuple[int, str]]:
-    """Every event that a rule can speak of, by time: ends of runs, steps, tasks and integrations, and patterns.
+    """Every event that a rule can speak of, by time, as the stream's own tokens: each as of when the stream is told.
+
+    A run's steps come when it has ended, those that ended well not at all (`operators.tokens.tokens_of`). Of events of
+    one microsecond the order is by id: the stream's is not known.
 
     >>> tokens(History.of())
     []
     """
-    stream = outcomes(history)
-    rows: list[tuple[int, str]] = []
-    if len(stream):
-        rows = [
-            (int(end), item(kind, entity, status))
-            for end, kind, entity, status in zip(
-                stream["end_us"], stream["kind"], stream["entity"], stream["status"], strict=True
-            )
-        ]
-    seen = history.patterns
-    opened = micros(seen["opened_at"])
-    rows += [
-        (int(time), f"pattern:{kind}:{entity}")
-        for time, kind, entity in zip(opened, seen["pattern_type"], seen["entity"], strict=True)
+    runs = history.runs[history.runs["execution_end"].notna()]
+    ends = dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True))
+    rows: list[tuple[int, str, int, str]] = [
+        (ends[run], run, 1 << 30, item("pipeline", name, status))
+        for run, name, status in zip(runs["id"], runs["pipeline_name"], runs["status"], strict=True)
     ]
-    return sorted(rows)
+    odd = history.steps[~history.steps["status"].isin(USUAL)]
+    rows += [
+        (ends[run], run, int(order), item("step", f"{pipeline}/{step}", status))
+        for run, pipeline, step, order, status in zip(
+            odd["pipeline_execution_id"], odd["pipeline_name"], odd["step_name"], odd["step_order"].fillna(0),
+            odd["status"], strict=True,
+        )
+        if run in ends
+    ]  # fmt: skip
+    done = history.task_executions
+    rows += _rows(done["execution_end"].fillna(done["execution_start"]), done["id"], "task",
+                  done["project_name"].fillna("tasks"), done["status"])  # fmt: skip
+    events = history.integration_events
+    rows += _rows(events["event_timestamp"], events["id"], "integration", integration_entities(events),
+                  events["status"])  # fmt: skip
+    changes = history.interventions[history.interventions["kind"] == "configuration"]
+    rows += [
+        (time, str(key), 0, f"configured:{name}")
+        for time, key, name in zip(micros(changes["time"]).tolist(), changes["id"], changes["entity"], strict=True)
+    ]
+    seen = history.patterns[history.patterns["pattern_type"] != "sequence"]
+    rows += [
+        (time, str(key), 0, f"pattern:{kind}:{entity}")
+        for time, key, kind, entity in zip(
+            micros(seen["opened_at"]).tolist(), seen["id"], seen["pattern_type"], seen["entity"], strict=True
+        )
+    ]
+    return [(time, token) for time, _, _, token in sorted(rows)]
+
+
+def _rows(times: Any, keys: Any, kind: str, entities: Any, statuses: Any) -> list[tuple[int, str, int, str]]:
+    return [
+        (time, str(key), 0, item(kind, entity, status))
+        for time, key, entity, status in zip(micros(times).tolist(), keys, entities, statuses, strict=True)
+    ]
 
 
 def measure(
@@ -140,6 +170,8 @@ def compile_rules(
         ):
             continue
         *items, then = sequence
+        if len(items) > MOST_ITEMS:
+            continue
         window_s = finding.evidence.get("window_s") or config.window_s
         reach = int(window_s * 1e6) * len(items)
         lengths = _lengths(items, then, reach, known)
@@ -162,26 +194,21 @@ def compile_rules(
     return sorted(kept, key=lambda rule: (-rule.low, -rule.hits, rule.id))[:MOST_RULES]
 
 
+def rule_of(rule: Compiled) -> SequenceRule:
+    """The rule as the detector takes it; `confidence` is the precision that was measured."""
+    return SequenceRule(
+        id=rule.id, items=rule.items, within_us=rule.within_us, then=rule.then, confidence=rule.precision,
+        support=rule.support, lift=rule.lift, lead_us=rule.lead_us,
+    )  # fmt: skip
+
+
 def rule_file(rules: Sequence[Compiled]) -> bytes:
     """The detector's file: JSON, rules in the order given.
 
     >>> rule_file([])
     b'{"version":1,"rules":[]}'
     """
-    fields: list[dict[str, Any]] = [
-        {
-            "id": rule.id,
-            "items": rule.items,
-            "within_us": rule.within_us,
-            "then": rule.then,
-            "confidence": rule.precision,
-            "support": rule.support,
-            "lift": rule.lift,
-            "lead_us": rule.lead_us,
-        }
-        for rule in rules
-    ]
-    return msgspec.json.encode({"version": 1, "rules": fields})
+    return msgspec.json.encode(RuleFile(version=1, rules=[rule_of(rule) for rule in rules]))
 
 
 def _lengths(items: Sequence[str], then: str, reach: int, events: Sequence[tuple[int, str]]) -> Any:

@@ -6,6 +6,12 @@ from datetime import datetime
 from operators.mining import sql
 from operators.mining.streams import source
 
+PATTERN_TOKEN = "coalesce(pattern_data #>> '{evidence,rule}', pattern_type)"
+"""What a pattern is called in its token: its rule where it has one, else its detector (`operators.tokens`)."""
+
+OF_STREAM = "NOT starts_with(detection_algorithm, 'nightly: ') AND pattern_type <> 'sequence'"
+"""Patterns that the stream found itself, and that are tokens there: not what was mined, nor what follows from it."""
+
 
 def counting(kind: str, pattern: Sequence[str], window_us: int | None, until: datetime) -> str:
     """A query of one row: groups of `kind` that hold the whole pattern (`support`), and all but its last (`total`)."""
@@ -50,8 +56,8 @@ def _day_tokens(until: datetime) -> str:
     at = "(extract(epoch FROM opened_at) * 1000000)::bigint"
     parts = [_tokens_of(kind, "({at} / 86400000000)::text", until) for kind in ("pipeline", "task", "integration")]
     parts.append(
-        f"SELECT ({at} / 86400000000)::text, {at}, ('pattern:' || pattern_type || ':' || entity) COLLATE \"C\""
-        f" FROM detected_patterns WHERE {sql.until('opened_at', until)}"
+        f"SELECT ({at} / 86400000000)::text, {at}, ('pattern:' || {PATTERN_TOKEN} || ':' || entity) COLLATE \"C\""
+        f" FROM detected_patterns WHERE {OF_STREAM} AND {sql.until('opened_at', until)}"
     )
     return " UNION ALL ".join(parts)
 

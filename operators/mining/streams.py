@@ -121,6 +121,12 @@ def text_of(details: Any) -> str | None:
     return " ".join(words)[:TEXT_LENGTH] or None
 
 
+def integration_entities(events: Any) -> Any:
+    """The entity of each integration event, as `operators.encode.integration_entity` writes it."""
+    target = np.where(events["target_system"].notna(), "→" + events["target_system"].fillna(""), "")
+    return events["source_system"] + target + ":" + events["event_type"]
+
+
 def _rows(
     entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: Any, ref: Any, text: Any, errors: Any
 ) -> Any:
@@ -178,10 +184,8 @@ def _tasks(history: History) -> Any:
 
 def _integrations(history: History) -> Any:
     events = history.integration_events
-    target = np.where(events["target_system"].notna(), "→" + events["target_system"].fillna(""), "")
-    entity = events["source_system"] + target + ":" + events["event_type"]
     return _rows(
-        entity, "integration", events["event_timestamp"], events["event_timestamp"], events["status"],
+        integration_entities(events), "integration", events["event_timestamp"], events["event_timestamp"], events["status"],
         events["processing_duration"] / 1000.0, events["id"], map(text_of, events["error_details"]),
         map(errors_of, events["error_details"]),
     )  # fmt: skip

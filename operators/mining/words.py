@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from operators.wording import number
+from operators.words import number
 
 LONGEST = 48
 """Characters of a name in a sentence; a longer one is cut in the middle."""

@@ -24,9 +24,8 @@ def check_miner(miner: Miner, of: History) -> list[Finding]:
     found = miner.mine(of, CONFIG, planted.UNTIL)
     assert time.process_time() - started < MOST_SECONDS, miner.name
     well_formed(miner, found)
-    assert miner.mine(of, CONFIG, planted.UNTIL) == found, f"{miner.name}: not deterministic"
     assert miner.mine(planted.reordered(of, 5), CONFIG, planted.UNTIL) == found, (
-        f"{miner.name}: the order of rows matters"
+        f"{miner.name}: not deterministic, or the order of rows matters"
     )
     _no_look_ahead(miner, of)
     _bounded(miner, of, found)
@@ -73,10 +72,9 @@ def _shape(found: Sequence[Finding]) -> Counter[Any]:
 
 
 def _scales(miner: Miner, of: History, found: Sequence[Finding]) -> None:
-    later = miner.mine(planted.moved(of, -52), CONFIG, planted.UNTIL - timedelta(weeks=52))
-    assert _shape(later) == _shape(found), f"{miner.name}: a year earlier it finds something else"
-    thousand = miner.mine(planted.scaled(of, 1024.0), CONFIG, planted.UNTIL)
-    assert _shape(thousand) == _shape(found), f"{miner.name}: in another unit it finds something else"
+    other = planted.moved(planted.scaled(of, 1024.0), -52)
+    later = miner.mine(other, CONFIG, planted.UNTIL - timedelta(weeks=52))
+    assert _shape(later) == _shape(found), f"{miner.name}: a year earlier and in another unit it finds something else"
 
 
 def _odd_histories(miner: Miner) -> None:
