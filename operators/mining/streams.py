@@ -185,7 +185,8 @@ def _tasks(history: History) -> Any:
 def _integrations(history: History) -> Any:
     events = history.integration_events
     return _rows(
-        integration_entities(events), "integration", events["event_timestamp"], events["event_timestamp"], events["status"],
+        integration_entities(events), "integration", events["event_timestamp"], events["event_timestamp"],
+        events["status"],
         events["processing_duration"] / 1000.0, events["id"], map(text_of, events["error_details"]),
         map(errors_of, events["error_details"]),
     )  # fmt: skip
