@@ -53,7 +53,8 @@ SELECT id::text, task_id::text, external_id, attempt, execution_start, execution
 FROM task_executions WHERE execution_start >= %(from)s AND execution_start < %(to)s
 ORDER BY execution_start, id, attempt""",
     "integration_events": """
-SELECT id::text, event_type, source_system, target_system, event_data::text, event_timestamp, processing_duration, status,
+SELECT id::text, event_type, source_system, target_system, event_data::text, event_timestamp,
+    processing_duration, status,
     nullif(error_details, '{}')::text, correlation_key
 FROM integration_events WHERE event_timestamp >= %(from)s AND event_timestamp < %(to)s ORDER BY event_timestamp, id""",
     "tasks": """

@@ -23,6 +23,7 @@ from flows.nightly.miners import MINERS
 from flows.nightly.night import Night, Stage
 from flows.nightly.stages import Featured, Loaded, Result, Stages
 from flows.nightly.work import NightlyError, Work, connect
+from operators.mining.history import History
 from operators.mining.validate import Judged
 from sources.archive import Piece
 
@@ -131,7 +132,7 @@ def run(
     folder: Path,
     rules: Path,
     *,
-    report: Callable[[Result, float], dict[str, Any]] = lambda *_: {},
+    report: Callable[[Result, History, float], dict[str, Any]] = lambda *_: {},
     told: Callable[[Stage, str], object] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Result, dict[str, Any]]:
@@ -156,7 +157,7 @@ def run(
             if not sink.results:
                 raise NightlyError("the dataflow ended without a result")
             begun("report", "")
-            summary = report(sink.results[0], time.monotonic() - start)
+            summary = report(sink.results[0], stages.history, time.monotonic() - start)
             work.note("report", "", night.digest("report"), night.digest("report"), 1, None, 0.0)
             work.ended(summary)
         except BaseException as problem:

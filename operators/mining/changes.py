@@ -104,7 +104,8 @@ def _trend(entity: str, measure: str, times: Any, values: Any, config: MiningCon
     word = "risen" if slope > 0 else "fallen"
     days = float(times[-1] - times[0]) / DAY_US
     sentence = (
-        f"{_what(measure)} of {words.named(entity)} has {word} steadily from about {number(start)} to {number(end)} in"
+        f"{_what(measure)} of {words.named(entity)} has {word} steadily from about {_level(measure, start)} to"
+        f" {_level(measure, end)} in"
         f" {days:.0f} days up to {words.day(int(times[-1]))} (daily means; Kendall's tau {tau:.2f})."
     )
     return _finding("trend", entity, measure, times, side[half:], ratio, p, sentence, early, late,
@@ -157,12 +158,13 @@ def _change(entity: str, measure: str, times: Any, values: Any, config: MiningCo
         for part in (slice(at, inside), slice(inside, after))
     )
     sentence = (
-        f"{_what(measure)} of {words.named(entity)} {word} on {words.day(int(times[at]))} from {number(one)} to"
-        f" {number(two)}"
+        f"{_what(measure)} of {words.named(entity)} {word} on {words.day(int(times[at]))} from"
+        f" {_level(measure, one)} to {_level(measure, two)}"
         f" ({words.times(max(ratio, 1 / ratio))}; means of {at - before} days before and {after - at} since)."
     )
     return _finding("change_point", entity, measure, times[at:after], side, ratio, p, sentence, early, late,
-                    _means(entity, measure, int(times[at]), middle, ">" if two > one else "<", int(times[after - 1])),
+                    _means(entity, measure, int(times[at]), middle, ">" if two > one else "<", int(times[after - 1]),
+                           int(times[before])),
                     {"at_us": int(times[at]), "before": one, "after": two,
                     "changes": [int(times[c]) for c in places[:20]]},
                     key=f"change|{int(times[at]) // (7 * DAY_US)}")  # fmt: skip
@@ -202,16 +204,18 @@ def _season(
     early, late = (_ratio_of(values[part], phase[part], high, low) for part in (half, ~half))
     word = "on" if length == 7 else "at"
     sentence = (
-        f"{_what(measure)} of {words.named(entity)} is highest {word} {names[high]} ({number(float(means[high]))})"
+        f"{_what(measure)} of {words.named(entity)} is highest {word} {names[high]}"
+        f" ({_level(measure, float(means[high]))})"
         f" and lowest {word}"
-        f" {names[low]} ({number(float(means[low]))}): {words.times(ratio)}, means of {len(used)}"
+        f" {names[low]} ({_level(measure, float(means[low]))}): {words.times(ratio)}, means of {len(used)}"
         f" {'weeks' if length == 7 else 'days'}."
     )
-    unit = "isodow" if length == 7 else "hour"
+    name, part = ("series_1d", f"isodow FROM time AT TIME ZONE 'UTC') = {high + 1}") if length == 7 else (
+        "series_1h", f"hour FROM time AT TIME ZONE 'UTC') = {high}")  # fmt: skip
     check = (
-        f"SELECT count(*) FILTER (WHERE avg > {float(np.median(values))!r}) AS support, count(*) AS total FROM"
-        f" series_1{'d' if length == 7 else 'h'} WHERE {_series(entity, measure)} AND {_between(times[0], times[-1])}"
-        f" AND extract({unit} FROM time AT TIME ZONE 'UTC') = {high + 1 if length == 7 else high}"
+        f"SELECT count(*) FILTER (WHERE avg > {float(np.median(values))!r}) AS support, count(*) AS total,"
+        f" avg(avg) AS highest FROM {name} WHERE {_series(entity, measure)} AND {_between(times[0], times[-1])}"
+        f" AND extract({part}"
     )
     return _finding("weekly" if length == 7 else "daily", entity, measure, times[phase == high], side, ratio, p,
     sentence,
@@ -241,9 +245,16 @@ def _between(start_us: int, end_us: int) -> str:
     return f"time >= {moment.format(int(start_us))} AND time <= {moment.format(int(end_us))}"
 
 
-def _means(entity: str, measure: str, start_us: int, limit: float, sign: str, end_us: int) -> str:
+def _means(
+    entity: str, measure: str, start_us: int, limit: float, sign: str, end_us: int, before_us: int | None = None
+) -> str:
+    """Days on the claimed side; with `before_us` the mean of the days from then on, and of those that are counted."""
+    levels = ""
+    if before_us is not None:
+        earlier = f"{_series(entity, measure)} AND {_between(before_us, start_us - 1)}"
+        levels = f", (SELECT avg(avg) FROM series_1d WHERE {earlier}) AS before, avg(avg) AS since"
     return (
-        f"SELECT count(*) FILTER (WHERE avg {sign} {limit!r}) AS support, count(*) AS total FROM series_1d"
+        f"SELECT count(*) FILTER (WHERE avg {sign} {limit!r}) AS support, count(*) AS total{levels} FROM series_1d"
         f" WHERE {_series(entity, measure)} AND {_between(start_us, end_us)}"
     )
 
@@ -262,7 +273,20 @@ def _finding(
 
 
 def _what(measure: str) -> str:
-    return {"failed": "The share of failed runs", "duration_s": "The duration (in seconds)"}.get(measure, measure)
+    return {"failed": "The share of failed runs", "duration_s": "The duration"}.get(measure, measure)
+
+
+def _level(measure: str, value: float) -> str:
+    """A value of a measure in its own unit.
+
+    >>> _level("failed", 0.365), _level("duration_s", 3310200.0), _level("processing_ms", 250.0), _level("load", 1.5)
+    ('36 %', '38 days', '0.25 s', '1.5')
+    """
+    if measure == "failed":
+        return words.share(value, 1.0)
+    if measure.endswith(("_s", "_ms")):
+        return words.duration(value / (1000.0 if measure.endswith("_ms") else 1.0))
+    return number(value)
 
 
 def _class(measure: str) -> PatternClass:

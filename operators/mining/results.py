@@ -112,9 +112,13 @@ class Relation(NamedTuple):
 def mined(verdicts: Iterable[Judged], history: History) -> list[Mined]:
     """What is worth storing of the verdicts, the best first: all but what was rejected."""
     subjects = _subjects(history)
+    only = _only_steps(history)
+    verdicts = list(verdicts)
+    whole = {(one.finding.kind, one.finding.measure, one.finding.entities[0]) for one in verdicts}
     kept = []
     for one in verdicts:
-        if one.status == "rejected":
+        entity = one.finding.entities[0]
+        if one.status == "rejected" or (one.finding.kind, one.finding.measure, only.get(entity)) in whole:
             continue
         subject = next((subjects[name] for name in one.finding.entities if name in subjects), SERIES)
         kept.append(Mined(one.finding, one.status, one.score, one.reason, subject))
@@ -135,6 +139,17 @@ def _subjects(history: History) -> dict[str, Kind]:
     for name in history.runs["pipeline_name"].unique():
         found[str(name)] = "pipeline"
     return found
+
+
+def _only_steps(history: History) -> dict[str, str]:
+    """Steps that are the only one of their pipeline, with it: what is said of the pipeline need not be said again."""
+    steps = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
+    counts = steps["pipeline_name"].value_counts()
+    return {
+        f"{pipeline}/{step}": pipeline
+        for pipeline, step in zip(steps["pipeline_name"], steps["step_name"], strict=True)
+        if counts[pipeline] == 1
+    }
 
 
 def moved(now: Sequence[Mined], before: Mapping[uuid.UUID, Before]) -> list[Moved]:
