@@ -27,7 +27,7 @@ from flows.desk import config_of
 from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
-from flows.settings import Settings
+from flows.settings import Settings, SettingsError, variable
 from operators.detect.rules import RuleError, SequenceRule, load_rules
 from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
@@ -176,14 +176,14 @@ def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: 
 def sequence_rules(settings: Settings) -> tuple[SequenceRule, ...]:
     """The rules of the file that the settings name; none without one.
 
-    :raises FlowError: with one line, for a file that can't be read or makes no sense.
+    :raises SettingsError: with one line, for a file that can't be read or makes no sense.
     """
     if settings.sequence_rules is None:
         return ()
     try:
         return tuple(load_rules(settings.sequence_rules).by_id.values())
     except RuleError as problem:
-        raise FlowError(str(problem)) from None
+        raise SettingsError(f"setting {variable('sequence_rules')}: {problem}") from None
 
 
 def build(

@@ -30,10 +30,18 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--to", "until", type=TIME, metavar="TIME", help="History before then, UTC.")
 @click.option("--days", type=click.IntRange(1, 3660), default=365, show_default=True, help="Days of history to --date.")
 @click.option("--database-url", metavar="URL", help="The database with the history. [ANALYTICS_DATABASE_URL]")
-@click.option("--rules", type=click.Path(path_type=Path), metavar="FILE",
-              help="Where rules for the stream go, else nightly/ in the data folder. [ANALYTICS_SEQUENCE_RULES]")  # fmt: skip
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
-              help="Where the report goes. Default: report.html in the night's folder.")  # fmt: skip
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where rules for the stream go; else to nightly/ in the data folder. [ANALYTICS_SEQUENCE_RULES]",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the report goes. Default: report.html in the night's folder.",
+)
 @click.option("--no-report", is_flag=True, help="Write no report.")
 @click.option("--no-series-features", is_flag=True, help="Leave out the features of time series.")
 @click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="Findings that are listed.")

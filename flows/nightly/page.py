@@ -14,7 +14,7 @@ from operators.mining import words
 from operators.mining.features import Feature
 from operators.mining.history import History
 from operators.mining.quality import Quality
-from operators.mining.results import Mined
+from operators.mining.results import Mined, also, together
 from operators.words import number
 
 MOST_FINDINGS = 60
@@ -54,8 +54,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 @media print { details { display: none; } }
 """
 
-_EFFECTS = {"rate_ratio": "as often", "lift": "as often as by chance", "ratio_of_medians": "the median",
-            "ratio_of_levels": "the level", "likeness_ratio": "as alike"}  # fmt: skip
+_EFFECTS = {"rate_ratio": "as often", "lift": "as often as by chance", "ratio_of_medians": "of the median",
+            "ratio_of_levels": "of the level before", "likeness_ratio": "as alike"}  # fmt: skip
 
 
 def write(path: Path, night: Night, result: Result, history: History, seconds: float) -> None:
@@ -143,21 +143,24 @@ def _warnings(result: Result) -> str:
 def _findings(found: Sequence[Mined]) -> str:
     if not found:
         return "<p>Nothing that holds: no pattern passed the checks. That is an answer, too.</p>"
-    items = "".join(_item(rank, one) for rank, one in enumerate(found[:MOST_FINDINGS], 1))
-    more = f"<p>… and {len(found) - MOST_FINDINGS} more, in the view nightly_findings.</p>"
-    return f'<ol class="found">{items}</ol>' + (more if len(found) > MOST_FINDINGS else "")
+    groups = together(found)
+    items = "".join(_item(rank, *group) for rank, group in enumerate(groups[:MOST_FINDINGS], 1))
+    more = f"<p>… and {len(groups) - MOST_FINDINGS} more, in the view nightly_findings.</p>"
+    return f'<ol class="found">{items}</ol>' + (more if len(groups) > MOST_FINDINGS else "")
 
 
-def _item(rank: int, one: Mined) -> str:
+def _item(rank: int, one: Mined, others: Sequence[Mined]) -> str:
     finding = one.finding
     numbers = [f"{finding.support:,} of {finding.total:,}"]
     if finding.effect_name in _EFFECTS:
-        numbers.append(f"{words.times(finding.effect)} {_EFFECTS[finding.effect_name]}")
+        size = words.times(finding.effect) if finding.effect >= 1 else words.share(finding.effect, 1.0)
+        numbers.append(f"{size} {_EFFECTS[finding.effect_name]}")
     numbers.append("a count, no claim" if finding.q_value is None else f"q {finding.q_value:.2g}")
     check = f"<details><summary>SQL</summary><pre>{_e(finding.sql)}</pre></details>" if finding.sql else ""
     why = f" {_e(one.reason)}." if one.reason else ""
+    said = _e(finding.sentence + also(others))
     return (
-        f'<li><span class="rank">{rank}<br>{one.score:.2f}</span><div><p>{_e(finding.sentence)}</p>'
+        f'<li><span class="rank" title="score {one.score:.2f}">{rank}</span><div><p>{said}</p>'
         f'<p class="about"><span class="chip {one.status}">{one.status}</span>'
         f'<span class="chip">{_e(finding.kind.replace("_", " "))}</span>'
         f'<span class="chip">{_e(finding.pattern_class.value.replace("_", " "))}</span>'
@@ -215,6 +218,8 @@ def _quality(quality: Sequence[Quality]) -> str:
     shown = f'<div class="figure">{picture}</div>' if picture else ""
     intro = f"<h2>The data</h2><p>{len(quality)} sources, {len(bad)} with something to look at.</p>{shown}"
     order = {"bad": 0, "notice": 1, "good": 2}
+    events = {id(one) for one in plots.events_of(quality)}
+    quality = [one for one in quality if one.table not in ("daily", "hourly") or id(one) in events]
     rows = [
         (one.table, one.source, f"{one.partial.n:,}", f"{one.coverage:.0%}", one.longest_gap_days,
          number(round(one.stale_days, 1)), one.status, "; ".join(one.problems))
@@ -238,6 +243,6 @@ def _features(features: Sequence[Feature]) -> str:
     heads = ("of", "feature", "importance", "correlation", "what it is")
     return (
         f"<h2>Features that tell something</h2><p>{len(chosen)} of {len(features)}. Of runs, steps and tasks:"
-        " of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau; of an axis: its share of the variance.</p>"
-        + _table(heads, rows, frozenset({2, 3}))
+        " of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau; of an axis: its share of the"
+        " variance.</p>" + _table(heads, rows, frozenset({2, 3}))
     )

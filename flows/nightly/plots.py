@@ -65,6 +65,7 @@ def clock(history: History) -> str | None:
     if np.isfinite(share).sum() < 20:
         return None
     figure, axes = _figure(11.0, 2.9)
+    axes.grid(visible=False)
     image = axes.imshow(share, aspect="auto", cmap="cividis", vmin=0)
     axes.set_yticks(range(7), ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
     axes.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
@@ -74,18 +75,34 @@ def clock(history: History) -> str | None:
     return _svg(figure)
 
 
+def events_of(quality: Sequence[Quality]) -> list[Quality]:
+    """Sources of what happens, and of series that are made of nothing that is here."""
+    events = [one for one in quality if one.table in ("runs", "task_executions", "integration_events")]
+    known = {one.source for one in quality if one.table not in ("daily", "hourly")}
+    steps = tuple(f"{one.source}/" for one in events if one.table == "runs")
+    return events + [
+        one
+        for one in quality
+        if one.table == "daily" and one.source not in known and not (steps and one.source.startswith(steps))
+    ]
+
+
 def strips(quality: Sequence[Quality]) -> str | None:
     """Days with rows, source by source: gaps and what has fallen silent."""
-    events = [one for one in quality if one.table in ("runs", "task_executions", "integration_events", "daily")]
-    shown = sorted(events, key=lambda one: (-one.partial.n, one.source))[:MOST_STRIPS]
+    shown = sorted(events_of(quality), key=lambda one: (-one.partial.n, one.source))[:MOST_STRIPS]
     shown = [one for one in shown if len(one.partial.days) > 1]
     if not shown:
         return None
     figure, axes = _figure(11.0, 0.6 + 0.26 * len(shown))
     for at, one in enumerate(shown):
-        days = sorted(one.partial.days)
+        days = np.array(sorted(one.partial.days))
+        starts = days[np.diff(days, prepend=days[0] - 2) > 1]
+        ends = days[np.diff(days, append=days[-1] + 2) > 1] + 1
         colour = {"good": INK, "notice": "#e0a100", "bad": POOR}[one.status]
-        axes.broken_barh([(_number(day), 1.0) for day in days], (at - 0.36, 0.72), facecolor=colour, linewidth=0)
+        bars = list(
+            zip(starts.astype(float), (ends - starts).astype(float), strict=True)
+        )  # days since 1970, as its dates
+        axes.broken_barh(bars, (at - 0.36, 0.72), facecolor=colour, linewidth=0)
     axes.set_yticks(range(len(shown)), [_short(f"{one.table}: {one.source}") for one in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -112,9 +129,11 @@ def changes(found: Sequence[Mined], history: History) -> list[tuple[str, str]]:
         axes.plot(times, part["avg"] / scale, ".", color=GOOD, markersize=3.5)
         at_us = finding.evidence.get("at_us")
         if at_us is not None:
-            at = _EPOCH + timedelta(microseconds=int(at_us))
-            axes.hlines(finding.evidence["before"] / scale, times[0], at, color=INK, linewidth=1.8)
-            axes.hlines(finding.evidence["after"] / scale, at, times[-1], color=POOR, linewidth=1.8)
+            start, at, end = (
+                _EPOCH + timedelta(microseconds=int(finding.evidence[name])) for name in ("from_us", "at_us", "to_us")
+            )
+            axes.hlines(finding.evidence["before"] / scale, start, at, color=INK, linewidth=1.8)
+            axes.hlines(finding.evidence["after"] / scale, at, end, color=POOR, linewidth=1.8)
             axes.axvline(at, color=MUTED, linewidth=1.0, linestyle="--")
         axes.set_ylabel(unit)
         _dates(axes)
@@ -136,10 +155,6 @@ def _scale(measure: str, middle: float) -> tuple[float, str]:
 
 def _short(text: str, most: int = 44) -> str:
     return text if len(text) <= most else text[: most // 2 - 1] + "…" + text[-(most // 2) :]
-
-
-def _number(day: int) -> float:
-    return float(day)  # matplotlib's own dates count days since 1970
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from flows.nightly.night import Night
 from flows.nightly.stages import Result
+from operators.mining.results import also, together
 
 COLOURS = {"confirmed": "green", "pending": "yellow"}
 
@@ -35,8 +36,9 @@ def show(console: Console, night: Night, result: Result, report: Path | None, li
         table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
         for name, wrap in (("score", False), ("", False), ("finding", True)):
             table.add_column(name, no_wrap=not wrap)
-        for found in result.found[:limit]:
-            table.add_row(f"{found.score:.2f}", Text(found.status, style=COLOURS[found.status]), found.finding.sentence)
+        for found, others in together(result.found)[:limit]:
+            status = Text(found.status, style=COLOURS[found.status])
+            table.add_row(f"{found.score:.2f}", status, Text(found.finding.sentence + also(others)))
         console.print(table)
     stored = result.stored
     console.print(

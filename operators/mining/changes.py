@@ -165,7 +165,8 @@ def _change(entity: str, measure: str, times: Any, values: Any, config: MiningCo
     return _finding("change_point", entity, measure, times[at:after], side, ratio, p, sentence, early, late,
                     _means(entity, measure, int(times[at]), middle, ">" if two > one else "<", int(times[after - 1]),
                            int(times[before])),
-                    {"at_us": int(times[at]), "before": one, "after": two,
+                    {"at_us": int(times[at]), "before": one, "after": two, "from_us": int(times[before]),
+                     "to_us": int(times[after - 1]),
                     "changes": [int(times[c]) for c in places[:20]]},
                     key=f"change|{int(times[at]) // (7 * DAY_US)}")  # fmt: skip
 

@@ -83,7 +83,7 @@ def frame(table: str, pieces: Iterable[Columns], texts: Texts | None = None) -> 
     out = {}
     for name, kind in FRAMES[table].columns.items():
         values = np.concatenate(parts[name]) if parts[name] else _typed([], kind, texts)
-        out[name] = pd.Series(values).dt.tz_localize("UTC") if kind == "time" else pd.Series(values)
+        out[name] = pd.Series(values).dt.tz_localize("UTC") if kind == "time" else pd.Series(values, dtype=values.dtype)
         parts[name] = []
     return pd.DataFrame(out, columns=list(FRAMES[table].columns))
 
