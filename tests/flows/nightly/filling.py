@@ -27,8 +27,8 @@ def series(connection, daily, _):
         [(series_id(entity, measure), entity, measure) for entity, measure in names],
     )
     with cursor.copy(
-        "COPY rollups_5m (series_id, time, input, partition, n, sum, min, max, sum_squares, first, last, first_at, last_at)"
-        " FROM STDIN"
+        "COPY rollups_5m (series_id, time, input, partition, n, sum, min, max, sum_squares, first, last, first_at,"
+        " last_at) FROM STDIN"
     ) as copy:
         for row in daily.to_dict("records"):
             at = row["time"].to_pydatetime() + timedelta(hours=12)
