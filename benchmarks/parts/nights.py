@@ -94,14 +94,14 @@ def null_history(seed: int, runs: int, bursts: bool) -> Any:
     rng = np.random.default_rng(seed)
     minutes = np.sort(rng.uniform(0, DAYS * 1440, runs))
     pipeline = rng.integers(0, 5, runs)
-    bad = rng.random(runs) < 0.12
+    failed = rng.random((runs, 3)) < 0.05  # each step on its own; a run fails with any of them
     if bursts:
         for name in range(5):
-            mine = np.flatnonzero(pipeline == name)
-            state = False
-            for at in mine:
-                state = rng.random() < (0.75 if state else 0.035)
-                bad[at] = state
+            state = np.zeros(3, dtype=bool)
+            for place in np.flatnonzero(pipeline == name):
+                state = rng.random(3) < np.where(state, 0.75, 0.013)
+                failed[place] = state
+    bad = failed.any(axis=1)
     took = rng.exponential(10, runs) + 3
     at = [START + timedelta(minutes=float(minute)) for minute in minutes]
     end = [START + timedelta(minutes=float(minute + more)) for minute, more in zip(minutes, took, strict=True)]
@@ -118,8 +118,9 @@ def null_history(seed: int, runs: int, bursts: bool) -> Any:
         "steps": [
             {"pipeline_execution_id": f"r{n}", "pipeline_name": f"p{pipeline[n]}", "step_name": f"s{step}",
              "step_order": step, "execution_start": at[n] + step * timedelta(minutes=1), "execution_end": end[n],
-             "status": "failure" if bad[n] and rng.random() < 0.5 else "success",
-             "error_details": {"names": sorted({f"Test{t}" for t in rng.integers(0, 30, 3)})} if bad[n] else None}
+             "status": "failure" if failed[n, step] else "success",
+             "error_details": {"names": sorted({f"Test{t}" for t in rng.integers(0, 30, 3)})} if failed[n, step]
+             else None}
             for n in range(runs)
             for step in range(3)
         ],

@@ -17,6 +17,7 @@ from bytewax._bytewax import run_main
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from threadpoolctl import threadpool_limits
 
 from flows.guard import Guard, panics_held_back
 from flows.nightly.miners import MINERS
@@ -152,7 +153,8 @@ def run(
         try:
             stages = Stages(work, rules, begun)
             sink, guard = ResultSink(), Guard()
-            with _first_problem(guard):
+            # Threads of the linear algebra wait for each other on tables this small, and sum in no fixed order.
+            with _first_problem(guard), threadpool_limits(1):
                 run_main(build(stages, sink, guard))
             if not sink.results:
                 raise NightlyError("the dataflow ended without a result")

@@ -1,5 +1,6 @@
 """What waits for what: the chain of steps that sets a run's time, chains of tasks, and tasks that wait in a circle."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -58,16 +59,15 @@ def _bottlenecks(history: History, config: MiningConfig) -> list[Finding]:
     steps = steps.assign(start=micros(steps["execution_start"]), end=micros(steps["execution_end"]))
     found: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
     totals: dict[str, int] = {}
-    for (pipeline, _), part in steps.groupby(["pipeline_name", "pipeline_execution_id"], sort=True):
-        if len(part) < 2:
-            continue
-        path = critical_path(list(zip(part["start"].tolist(), part["end"].tolist(), part["step_name"], strict=True)))
+    for pipeline, part in _runs_of(steps):
+        path = critical_path(part)
         whole = sum(length for _, length in path)
         if whole <= 0:
             continue
         totals[pipeline] = totals.get(pipeline, 0) + 1
         name, length = max(path, key=lambda step: (step[1], step[0]))
-        found.setdefault((pipeline, name), []).append((int(part["end"].max()), length / whole, length / 1e6))
+        ended = max(end for _, end, _ in part)
+        found.setdefault((pipeline, name), []).append((ended, length / whole, length / 1e6))
     out = []
     for (pipeline, name), runs in sorted(found.items()):
         total, support = totals[pipeline], len(runs)
@@ -91,6 +91,17 @@ def _bottlenecks(history: History, config: MiningConfig) -> list[Finding]:
             )
         )  # fmt: skip
     return out
+
+
+def _runs_of(steps: Any) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
+    """The pipeline of each run of two steps and more, and its steps: start, end, name; by pipeline and run."""
+    steps = steps.sort_values(["pipeline_name", "pipeline_execution_id"], kind="stable")
+    rows = list(zip(steps["start"].tolist(), steps["end"].tolist(), steps["step_name"], strict=True))
+    pipelines, runs = steps["pipeline_name"].tolist(), steps["pipeline_execution_id"].to_numpy()
+    bounds = [0, *(np.flatnonzero(runs[1:] != runs[:-1]) + 1).tolist(), len(rows)] if rows else []
+    for first, end in pairwise(bounds):
+        if end - first > 1:
+            yield pipelines[first], rows[first:end]
 
 
 def longest_path(graph: Any, weights: dict[str, float]) -> tuple[float, list[str]]:

@@ -29,6 +29,9 @@ FEW_PAIRS = 1000
 MOST_CHECKED = 300
 """Sets of one pipeline that are looked at closely, the least p first."""
 
+COUNTED = 3
+"""Length up to which sets of a matrix's columns are counted outright."""
+
 SAME = 0.75
 """Sets whose failed runs overlap so far are one: forty tests that always break together are one finding, not 780."""
 
@@ -79,7 +82,35 @@ def itemsets_of(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[
     """
     if not matrix.size:
         return {}
+    if max_length <= COUNTED:
+        return _counted(matrix, min_count, max_length)
     return dict(_grow(sparse.csr_matrix(matrix), min_count, max_length))
+
+
+def _counted(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[int], int]:
+    """All sets of up to three columns, counted by matrix products: for tens of columns quicker than growing trees.
+
+    Products of float32 are exact up to 16.7 million rows.
+    """
+    alone = matrix.sum(axis=0)
+    kept = np.flatnonzero(alone >= min_count)
+    values = np.ascontiguousarray(matrix[:, kept], dtype=np.float32)
+    found = {frozenset((int(item),)): int(alone[item]) for item in kept}
+    if max_length < 2:
+        return found
+    pairs = values.T @ values
+    for one in range(len(kept)):
+        partners = one + 1 + np.flatnonzero(pairs[one, one + 1 :] >= min_count)
+        for two in partners:
+            found[frozenset((int(kept[one]), int(kept[two])))] = int(pairs[one, two])
+        if max_length < COUNTED or len(partners) < 2:
+            continue
+        rest = values[values[:, one] > 0][:, partners]
+        threes = rest.T @ rest
+        for two, three in np.argwhere(np.triu(threes >= min_count, 1)):
+            items = frozenset(int(kept[at]) for at in (one, partners[two], partners[three]))
+            found[items] = int(threes[two, three])
+    return found
 
 
 def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int) -> Any:

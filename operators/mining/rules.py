@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from operators.mining import sql, words
 from operators.mining.contexts import Item, Place, places
@@ -122,13 +123,13 @@ class RuleMiner:
         # values", Machine Learning 71, 2008).
         drafts: dict[int, list[Finding]] = {}
         tests: dict[int, int] = {}
-        for place in places(history.before(until), until):
-            for outcome in place.outcomes:
-                found, made = _rules_of(place, outcome, config)
-                for length, count in made.items():
-                    tests[length] = tests.get(length, 0) + count
-                for draft in found:
-                    drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
+        with threadpool_limits(1):  # the tables are small: threads would only wait for each other
+            looked = [_rules_of(place, config) for place in places(history.before(until), until)]
+        for found, made in (one for of_place in looked for one in of_place):
+            for length, count in made.items():
+                tests[length] = tests.get(length, 0) + count
+            for draft in found:
+                drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
         kept = [
             finding
             for length, layer in drafts.items()
@@ -137,15 +138,21 @@ class RuleMiner:
         return sorted(kept, key=strength)[: config.max_findings]
 
 
-def _rules_of(place: Place, outcome: str, config: MiningConfig) -> tuple[list[Finding], dict[int, int]]:
-    effect = place.outcomes[outcome]
-    rows, hits = len(effect), int(effect.sum())
-    if hits < config.min_count or hits == rows:
-        return [], {}
+def _rules_of(place: Place, config: MiningConfig) -> list[tuple[list[Finding], dict[int, int]]]:
+    """What goes with each outcome of a place, and how many rules of each length were tested for it."""
+    rows = len(place.matrix)
     fewest = config.at_least(rows)
     causes = itemsets_of(place.matrix, fewest, config.max_length)
     causes = {items: count for items, count in causes.items() if count <= rows - fewest}
-    if not causes:
+    return [_rules_for(place, outcome, causes, config) for outcome in place.outcomes] if causes else []
+
+
+def _rules_for(
+    place: Place, outcome: str, causes: Mapping[frozenset[int], int], config: MiningConfig
+) -> tuple[list[Finding], dict[int, int]]:
+    effect = place.outcomes[outcome]
+    rows, hits = len(effect), int(effect.sum())
+    if hits < config.min_count or hits == rows:
         return [], {}
     both = dict.fromkeys(causes, 0) | itemsets_of(place.matrix[effect], config.min_count, config.max_length)
     ordered = sorted(causes, key=lambda items: (len(items), sorted(items)))
