@@ -25,8 +25,7 @@ its authors with all files at hand, scored with the same scorer."""
 @click.option(
     "--nab",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder with data/ and labels/combined_windows.json.",
+    help="Folder with data/ and labels/combined_windows.json; without it nothing is scored.",
 )
 @click.option(
     "--scorer",
@@ -37,7 +36,7 @@ its authors with all files at hand, scored with the same scorer."""
 @click.option("--draws", type=click.IntRange(1), default=60, show_default=True, help="Configurations to draw.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the last line there too.")
-def main(nab: Path, scorer: Path | None, splits: int, draws: int, seed: int, file: Path | None) -> None:
+def main(nab: Path | None, scorer: Path | None, splits: int, draws: int, seed: int, file: Path | None) -> None:
     """Score the novelty track's shipped defaults on NAB, and tuned on one half of its files on the other half.
 
     The first figure: each file is run through `novelty.judge` with the default configuration, the scores are written as
@@ -56,6 +55,9 @@ def main(nab: Path, scorer: Path | None, splits: int, draws: int, seed: int, fil
     """
     from benchmarks.parts.nab import held_out, load, run
 
+    if nab is None:
+        click.echo("skipped: --nab names the folder of the Numenta Anomaly Benchmark (github.com/numenta/NAB)")
+        return
     tool = scorer or nab.resolve().parent.parent / "tools" / "nab_score.py"
     if not tool.is_file():
         raise click.UsageError(f"--scorer: {tool} is no file")

@@ -31,6 +31,15 @@ EVIDENCE_LIMIT = 6.0
 MARGIN_LIMIT = 0.5
 """Margin above the limit that one reading can count for."""
 
+HABIT_US = 7 * 86_400_000_000
+"""Memory of how much of the time a series is above its limit: 7 days."""
+
+HABIT_SHARE = 0.05
+"""Above its limit for more than this share of the last days, a series is so by habit."""
+
+HABIT_GAP_US = 3_600_000_000
+"""What a reading counts for at most: nobody knows how it was in a longer gap."""
+
 SCORE_MARGIN = 3.0
 """Score that the whole way from the limit to the top adds: 1 at the limit, 4 at the top (or twice the limit)."""
 
@@ -119,15 +128,37 @@ def rule_for(measure: str, thresholds: Mapping[str, float] = DEFAULT_THRESHOLDS)
     return Rule(name, measure, limit * factor, unit, top, counts)
 
 
-class ThresholdState(msgspec.Struct, gc=False, rename={"streak": "n", "weight": "e"}):
-    """Readings in a row above the limit, and the evidence that they add up to."""
+class ThresholdState(
+    msgspec.Struct,
+    gc=False,
+    rename={"streak": "n", "weight": "e", "last_us": "t", "share": "s", "usual": "u"},
+):
+    """Readings in a row above the limit, and the evidence that they add up to.
+
+    `share` of the last days (`HABIT_US`) was spent above the limit as of `last_us`; `usual`: more than `HABIT_SHARE`
+    when the present streak began.
+    """
 
     streak: int = 0
     weight: float = 0.0
+    last_us: int = 0
+    share: float = 0.0
+    usual: bool = False
+
+    def spend(self, time_us: int) -> None:
+        """Time has passed as it was at the last reading."""
+        if self.last_us:
+            gap = min(max(time_us - self.last_us, 0), HABIT_GAP_US)
+            now = 1.0 if self.streak else 0.0
+            self.share -= math.expm1(-gap / HABIT_US) * (now - self.share)
+        self.last_us = max(time_us, self.last_us)
 
 
-def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
+def judge(state: ThresholdState, rule: Rule, value: float, time_us: int | None = None) -> Verdict | None:
     """Judge one reading. None: at or below `rule.clear`. Not abnormal: between that and the limit, the streak holds.
+
+    With the event time (µs) it learns how usual it is for the series to be above the limit: where that is a habit,
+    `evidence["usual"]` is the share of time, and the pattern wakes nobody (`operators.patterns`).
 
     >>> state, rule = ThresholdState(), rule_for("cpu_usage")
     >>> [round(judge(state, rule, value).confidence, 2) for value in (80.5, 80.5, 99.0)]
@@ -135,15 +166,24 @@ def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
     >>> judge(state, rule, 60.0), round(judge(state, rule, 88.0).confidence, 2)
     (None, 0.73)
     """
+    if time_us is not None:
+        state.spend(time_us)
     if not value > rule.clear:
         if state.streak:
             state.streak, state.weight = 0, 0.0
         return None
     above = value > rule.limit
     if above:
+        if not state.streak:
+            state.usual = state.share > HABIT_SHARE
         state.streak += 1
         margin = min((value - rule.limit) / rule.limit, MARGIN_LIMIT)
         state.weight = min(state.weight + EVIDENCE_EACH + EVIDENCE_MARGIN * margin, EVIDENCE_LIMIT)
+    evidence: dict[str, int | float | str] = {
+        "rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak,
+    }  # fmt: skip
+    if state.usual:
+        evidence["usual"] = round(state.share, 4)
     return Verdict(
         score=rule.score(value),
         threshold=1.0,
@@ -153,7 +193,7 @@ def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
         direction="up",
         confidence=1.0 - math.exp(-state.weight),
         abnormal=above,
-        evidence={"rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak},
+        evidence=evidence,
     )
 
 
