@@ -9,10 +9,13 @@ import pytest
 
 from flows import realtime
 from flows.cli import run
+from flows.nightly import flow
+from flows.nightly.night import Night
 from flows.nightly.stages import write_rules
 from flows.settings import SettingsError, load
 from operators.detect.rules import load_rules
 from operators.mining.compile import Compiled
+from operators.mining.finding import MiningConfig
 from operators.mining.history import History
 from tests.flows.nightly.filling import fill_all
 from tests.operators.mining import planted
@@ -76,6 +79,19 @@ def test_a_night_is_told_of_stored_and_reported_and_bad_pieces_are_left_out_loud
 
     status, again, _, _ = call(capfd, *words)
     assert (status, again["new"], again["again"], again["pieces_again"]) == (0, said["new"], 0, said["pieces"])
+
+
+def test_the_sql_of_each_finding_counts_its_numbers_again_in_the_range_of_its_night(filled, tmp_path):
+    night = Night(planted.at(1440 * 90), planted.UNTIL, config=MiningConfig(permutations=49), series_features=False)
+    result, _ = flow.run(filled, night, tmp_path, tmp_path / "rules.json")
+    checked = set()
+    with psycopg.connect(filled) as connection:
+        for one in result.found:
+            if one.finding.sql is not None:
+                counted = connection.execute(one.finding.sql).fetchone()[:2]
+                assert counted == (one.finding.support, one.finding.total), (one.finding.sentence, one.finding.sql)
+                checked.add(one.finding.miner)
+    assert checked >= {"sequences", "propagation", "recovery", "failure_modes", "changes", "graph"}, checked
 
 
 @pytest.mark.parametrize(
