@@ -111,7 +111,8 @@ def null_history(seed: int, runs: int, bursts: bool) -> Any:
             {"id": f"r{n}", "execution_id": str(n), "pipeline_name": f"p{pipeline[n]}", "execution_start": at[n],
              "execution_end": end[n], "status": "failure" if bad[n] else "success", "trigger_type": "webhook",
              "total_duration": took[n] * 60, "commit_sha": f"c{n // 2}",
-             "trigger_data": {"touches": sorted(areas[rng.random(5) < 0.3].tolist()), "author": f"dev-{rng.integers(12)}",
+             "trigger_data": {"touches": sorted(areas[rng.random(5) < 0.3].tolist()),
+                              "author": f"dev-{rng.integers(12)}",
                               "churn": float(rng.integers(2000))}}
             for n in range(runs)
         ],

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from flows.nightly.miners import MINERS
 from flows.nightly.night import Night, Stage
 from flows.nightly.work import Made, NightlyError, Part, Work
 from operators.detect.rules import RuleError, RuleFile, load_rules
+from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
 from operators.mining.compile import Compiled, compile_rules, rule_of
 from operators.mining.features import Feature, selected, tables
@@ -86,6 +88,7 @@ class Stages:
         self._history: History | None = None
         self._featured: Featured | None = None
         self._cut: datetime | None = None
+        self._longer: bool | None = None
         self._mined: dict[str, Part] = {}
 
     @property
@@ -183,10 +186,20 @@ class Stages:
             self._cut = cut_of(self.history, self.night.until)
         return self._cut
 
+    @property
+    def longer(self) -> bool:
+        """Whether the database knows of a time before the night's: then the SQL of findings must leave it out."""
+        if self._longer is None:
+            first = archive.first_row(self.work.connection)
+            self._longer = first is not None and first < self.night.since
+        return self._longer
+
     def mine(self, name: str) -> str:
         """Let a miner look at all of the history and at the part before the cut. One that fails is left out, loudly."""
         self.told("mine", name)
-        taken = self.night.digest("mine", name, self.cut.isoformat(), *self._inputs(MINERS[name].tables))
+        taken = self.night.digest(
+            "mine", name, self.cut.isoformat(), str(self.longer), *self._inputs(MINERS[name].tables)
+        )
         part = self.work.part("mine", name, taken, lambda: self._mine(name))
         if part.made.skipped:
             self.failed[name] = part.made.skipped
@@ -198,6 +211,8 @@ class Stages:
         miner, config, until = MINERS[name].miner, self.night.config, self.night.until
         try:
             whole = miner.mine(self.history, config, until)
+            if self.longer:
+                whole = [replace(one, sql=one.sql and sql.since(one.sql, self.night.since)) for one in whole]
             found = Found(whole, miner.mine(self.history.before(self.cut), config, self.cut) if whole else [])
         except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
             log.debug("miner %s", name, exc_info=True)

@@ -4,7 +4,7 @@ What a model learns from must have been known when it would have been asked. A r
 nothing but itself, however early it began: leaking its outcome makes every model look better than it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,9 +118,8 @@ def before_start(start_us: Any, end_us: Any, failed: Any, seconds: Any) -> dict[
     return out
 
 
-def tables(history: History) -> list[Table]:
+def tables(history: History) -> Iterator[Table]:
     """Features of the runs, steps, task executions and integration events of a history that succeeded or failed."""
-    out = []
     for kind in ("pipeline", "step", "task", "integration"):
         stream = outcomes(history, [kind])
         if not len(stream):
@@ -136,11 +135,10 @@ def tables(history: History) -> list[Table]:
         past["weekday"] = ((start // DAY_US + 3) % 7).astype(float)
         past |= _own(kind, history, stream)
         names = tuple(past)
-        out.append(
-            Table(kind, stream["ref"].to_numpy(), stream["entity"].to_numpy(), start, stream["failed"].to_numpy(),
-                  names, np.column_stack([past[name] for name in names]))
+        yield Table(
+            kind, stream["ref"].to_numpy(), stream["entity"].to_numpy(), start, stream["failed"].to_numpy(), names,
+            np.column_stack([past[name] for name in names]),
         )  # fmt: skip
-    return out
 
 
 def _own(kind: str, history: History, stream: Any) -> dict[str, Any]:

@@ -44,6 +44,35 @@ def counting(table: str, rows: str, hits: str) -> str:
     return f"SELECT count(*) FILTER (WHERE {hits}) AS support, count(*) AS total FROM {table} WHERE {rows}"
 
 
+_BEGINS = {
+    "pipeline_executions": "execution_start",
+    "step_executions": "execution_start",
+    "task_executions": "execution_start",
+    "integration_events": "event_timestamp",
+    "detected_patterns": "opened_at",
+}
+
+
+def since(query: str, time: datetime) -> str:
+    """The same query over what began at a time or later: the tables that it names are cut before it sees them.
+
+    >>> from datetime import UTC
+    >>> print(since("WITH e AS (SELECT id FROM tasks) SELECT 1", datetime(2026, 1, 5, tzinfo=UTC)))
+    WITH e AS (SELECT id FROM tasks) SELECT 1
+    >>> since("SELECT count(*) FROM integration_events", datetime(2026, 1, 5, tzinfo=UTC)).split(" WHERE ")[0]
+    'WITH integration_events AS (SELECT * FROM integration_events'
+    """
+    cuts = [
+        f"{table} AS (SELECT * FROM {table} WHERE {column} >= {literal(time.isoformat())})"
+        for table, column in _BEGINS.items()
+        if re.search(rf"\b{table}\b", query)
+    ]
+    if not cuts:
+        return query
+    rest = f", {query.removeprefix('WITH ')}" if query.startswith("WITH ") else f" {query}"
+    return f"WITH {', '.join(cuts)}{rest}"
+
+
 def failed(column: str = "status") -> str:
     """A test that a status counts as failed."""
     return among(column, BAD)

@@ -104,6 +104,8 @@ def obvious(finding: Finding) -> str:
     """
     if finding.kind in ("sequence", "propagation"):
         target = finding.entities[0]
+        if len(finding.entities) == 1:
+            return f"what {target} does after what {target} did is what recovery times tell"
         for cause in finding.entities[1:]:
             if cause.startswith(target + "/"):
                 return f"{target} fails by definition when {cause} does"

@@ -89,7 +89,7 @@ def test_selection_takes_what_tells_and_of_twins_the_better_one():
     rng = np.random.default_rng(3)
     failed = rng.random(2000) < 0.3
     signal = failed + rng.normal(0, 1.0, 2000)
-    table = tables(planted.history(runs=60).before(planted.UNTIL))[0]._replace(
+    table = next(tables(planted.history(runs=60).before(planted.UNTIL)))._replace(
         failed=failed, names=("hour", "weekday", "by_hand", "since_end_s"),
         values=np.column_stack([signal, 2 * signal + rng.normal(0, 0.1, 2000), rng.normal(size=2000),
                                 np.where(rng.random(2000) < 0.8, np.nan, signal)]),
