@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": ("flows.commands.label", "Say whether a pattern was right: detection learns from it."),
     "backtest": ("flows.commands.backtest", "Show what the detectors would have said of a history."),
     "replay": ("flows.commands.replay", "Judge a range of the database's history again: the same ids."),
+    "nightly": ("flows.commands.nightly", "Find what keeps happening in the history, each night."),
     "backup": ("flows.commands.backup", "Write the whole database into a folder."),
     "restore": ("flows.commands.restore", "Fill a new database from such a folder."),
     "database": ("flows.commands.database", "Start or stop the embedded PostgreSQL server."),

@@ -1,4 +1,4 @@
-"""What the settings say to the correlator, and which changes of patterns its steps note."""
+"""What the settings say to the correlator, and which changes of incidents its steps note."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_the_group_config_comes_from_the_settings() -> None:
     assert config.calendar.at(T0 - HOUR_US) == ("quiet_hours", "quiet hours sun 00:00-24:00 UTC")
 
 
-@pytest.mark.parametrize(("behind_us", "rows"), [(0, [("weakening", -6.0)]), (2 * HOUR_US, [])])
-def test_weakening_is_noted_live_and_not_of_an_old_history(
+@pytest.mark.parametrize(("behind_us", "rows"), [(0, [("shifting", 0.5)]), (2 * HOUR_US, [])])
+def test_moving_on_is_noted_live_and_not_of_an_old_history(
     connection: Connection, behind_us: int, rows: list[tuple[str, float]]
 ) -> None:
     at = Desk(CorrelatorConfig(), Clock(T0 + behind_us))
-    for score in (9.0, 3.0):
-        put(connection, seen("web", 0, score=score))
+    for one in (seen("shop/main", 0, 1, kind="pipeline"), seen("shop/main/build", 2, kind="step")):
+        put(connection, one)
         at.step(connection)
     found = query(connection, "SELECT evolution_type, change_magnitude FROM pattern_evolution")
     assert found == rows
