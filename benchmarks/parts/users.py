@@ -103,7 +103,7 @@ async def user(asked: Asked, number: int, think_s: float, start: float, until: f
         began = time.perf_counter()
         try:
             async with asyncio.timeout(MOST_WAIT_S):
-                if reader is None or writer is None:
+                if reader is None or writer is None or reader.at_eof():  # as browsers do where it was idle for long
                     reader, writer = await asyncio.open_connection(asked.host, asked.port)
                 status, etag, stays = await _ask(reader, writer, asked.host, address, etags.get(address))
         except (OSError, EOFError, TimeoutError, ValueError) as problem:
