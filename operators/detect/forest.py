@@ -29,7 +29,7 @@ from operators.detect.verdict import Verdict
 MOST = 16
 """Series of a group that are judged together."""
 
-TREES, HEIGHT, SEED = 25, 8, 1
+TREES, HEIGHT, SEED = 16, 8, 1
 """The forest."""
 
 MINUTE_US = 60_000_000.0
@@ -94,7 +94,7 @@ class ForestConfig(msgspec.Struct, frozen=True):
     """
 
     enabled: bool = True
-    return_blocks: float = 30_000.0
+    return_blocks: float = 10_000.0
     least: float = float(HEIGHT)
     clear_share: float = 0.5
 
@@ -139,7 +139,7 @@ class ForestState(
         "threshold": "x",
     },
 ):
-    """What the track knows of one group: about 20 KB, and 1.2 KB a series, as msgpack.
+    """What the track knows of one group: about 13 KB, and 1.2 KB a series, as msgpack.
 
     `chosen` are the names of the series that the trees are over. `masses` are those of the past by tree and leaf, of
     `weight` rows in all (0: no window is full yet), `latest` those of the window that is being filled. `peak` is the
@@ -212,7 +212,7 @@ def advance(
             if state.rest:
                 state.rest -= 1
             else:
-                verdict = _weigh(state, values, ranks, bits, config, always)
+                verdict = _weigh(state, values, ranks, bits, always)
         # A break must not become what is usual while it lasts.
         if not 0 < state.run <= ACCEPT_AFTER:
             _learn(state, fallen)
@@ -308,7 +308,6 @@ def _weigh(
     values: Mapping[str, float],
     ranks: list[float],
     bits: float,
-    config: ForestConfig,
     always: bool,
 ) -> Verdict | None:
     score, threshold = state.score, state.threshold
@@ -385,5 +384,5 @@ def _close_block(state: ForestState, config: ForestConfig) -> None:
     state.peak = 0.0
     if len(state.maxima) >= LEAST_BLOCKS:
         usual = median(sorted(state.maxima))
-        state.threshold = max(config.least, extreme(state.maxima, config.return_blocks))
+        state.threshold = max(config.least, extreme(state.maxima, config.return_blocks, heaviest=0.0))
         state.clear = usual + config.clear_share * (state.threshold - usual)
