@@ -7,22 +7,46 @@ space of ranks stand half-space trees (`operators.detect.halfspaces`, River's `a
 and a row's score is its **surprise**: -log₂ of the share of the last days that fell into the same leaf, in bits, as a
 mean over the trees and over the last five minutes or so.
 
-River scores by the sum of masses over the levels of a tree down to the first that holds under a tenth of a window,
-which with ranks is its third or fourth level; the log of the leaf's mass sees more (below). River
-forgets the window before the last; here the past fades by `KEEP` a window, for a day alone is not what is usual.
+River scores by masses down to the first level that holds under a tenth of a window, with ranks the third or fourth,
+and forgets the window before the last. Here the leaf's mass alone counts, by its log, and the past fades by `KEEP` a
+window. On 16 groups, each at the lowest threshold without a false alarm, River's score on ranks of two days found 30 %
+of the breaks of related series, the log 53 %, its mean over five minutes 72 %, and 76 % on ranks of eight days.
 
 **The threshold is learned from the group** as that of multivariate is: maxima of blocks, an extreme value law, and what
-happens by accident once in `return_blocks` blocks. The first verdict comes after two and a half days.
+happens by accident once in `return_blocks` blocks. The law is Gumbel's: surprise is the log of a probability, and
+bounded, so its tail is no heavier. The first verdict comes after two and a half days.
+
+Measured with default settings on 27 synthetic groups of 3 to 6 series by the minute, two weeks each, with 18 faults of
+20 to 60 minutes (a series swapped for its values of another time, frozen, or mirrored; two or three shifted together by
+2.5 deviations); recall in %, n = 486 faults:
+
+=================================== ====== ============ ======
+groups                              forest multivariate either
+=================================== ====== ============ ======
+related, straight (linear, t3)          42           55     61
+related, bent or of two regimes         52           19     52
+seasons, weeks, counts, no relation      6           12     13
+=================================== ====== ============ ======
+
+The median delay was 8 minutes (multivariate: 5). On the same groups without faults it opened nothing in 310 group-days
+(multivariate: 2), and on walks, bursts, nightly jobs, mostly-zero, quantised and other backgrounds 2 in 736. At six
+series a row costs 63 µs (multivariate: 89), one that is near the threshold about 1 ms, and the state 16 KB.
+
+It does not work well on series without a relation, on a series that freezes (it is still where it often is), on breaks
+shorter than some five minutes, nor in large groups, for the score is a mean over trees of which few ask the series at
+fault: of 36 breaks of a bent relation of three series it found 27 beside one series that has nothing to do with them, 7
+beside five, none beside nine. A group whose series come and go has no forest, since each change plants it anew. Series
+beyond the first `MOST` of a group are not looked at.
 """
 
 import math
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 
 import msgspec
 
 from operators.detect.extremes import extreme
 from operators.detect.halfspaces import forest, leaves, surprise
+from operators.detect.ranks import Axis, axis_at, take
 from operators.detect.stats import median, quantile
 from operators.detect.verdict import Verdict
 
@@ -43,12 +67,6 @@ WINDOW_ROWS = (240, 2880)
 
 KEEP = 0.8
 """What is left of the masses of the past after another window: their memory is five windows."""
-
-SAMPLES = 128
-"""Values of a series that are kept to rank others by."""
-
-SAMPLE_US = 90.0 * MINUTE_US
-"""Time between two of them: eight days in all. A quarter of it until there are `SAMPLES`."""
 
 SMOOTH_US = 5.0 * MINUTE_US
 """Memory of the score, at least three rows."""
@@ -77,9 +95,6 @@ HOLD = 3
 ACCEPT_AFTER = 240
 """Abnormal rows in a row after which they are learned like others: it has come to stay."""
 
-EXTREME = 1e100
-"""Values beyond are taken for this."""
-
 PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Ranks at which a series is tried, to find what would have gone with the others."""
 
@@ -97,23 +112,6 @@ class ForestConfig(msgspec.Struct, frozen=True):
     return_blocks: float = 10_000.0
     least: float = float(HEIGHT)
     clear_share: float = 0.5
-
-
-class Axis(
-    msgspec.Struct,
-    gc=False,
-    rename={"name": "n", "samples": "s", "taken": "t", "taken_us": "u", "seen": "k", "last": "l", "rank": "r"},
-):
-    """One series: a sample of its values in order, how many were ever taken and when the last one was, rows seen, the
-    row that it was last in, and its rank there."""
-
-    name: str
-    samples: list[float] = []
-    taken: int = 0
-    taken_us: int = 0
-    seen: int = 0
-    last: int = 0
-    rank: float = 0.5
 
 
 class ForestState(
@@ -247,21 +245,8 @@ def _rank(state: ForestState, time_us: int, values: Mapping[str, float]) -> bool
     rows = state.rows
     for axis in state.axes:
         value = values.get(axis.name, math.nan)
-        if math.isnan(value):
-            continue
-        value = max(-EXTREME, min(value, EXTREME))
-        samples = axis.samples
-        axis.rank = (bisect_left(samples, value) + bisect_right(samples, value)) / (2.0 * len(samples))
-        axis.last = rows
-        axis.seen += 1
-        full = len(samples) >= SAMPLES
-        if time_us - axis.taken_us >= (SAMPLE_US if full else SAMPLE_US / 4.0):
-            if full:
-                # Which one goes is even over the ranks and in no order of time, so that the oldest fade away.
-                del samples[axis.taken * 79 % SAMPLES]
-            insort(samples, value)
-            axis.taken += 1
-            axis.taken_us = time_us
+        if not math.isnan(value):
+            take(axis, rows, time_us, value)
     away = [axis.name for axis in state.axes if rows - axis.last > BLOCK]
     if away:
         state.axes = [axis for axis in state.axes if axis.name not in away]
@@ -269,18 +254,13 @@ def _rank(state: ForestState, time_us: int, values: Mapping[str, float]) -> bool
         known = {axis.name for axis in state.axes}
         for name, value in values.items():
             if name not in known and len(state.axes) < MOST and not math.isnan(value):
-                start = float(max(-EXTREME, min(value, EXTREME)))
-                state.axes.append(Axis(name, [start], 1, time_us, 1, rows))
+                state.axes.append(axis_at(name, rows, time_us, value))
     return any(name in state.chosen for name in away)
 
 
 def _choose(state: ForestState) -> None:
     """Choose the series that are judged together; where they are others than before, plant the forest anew."""
-    chosen = [
-        axis.name
-        for axis in state.axes
-        if axis.seen >= YOUNG and axis.samples[len(axis.samples) // 4] < axis.samples[3 * len(axis.samples) // 4]
-    ]
+    chosen = [axis.name for axis in state.axes if axis.seen >= YOUNG and not axis.at_rest]
     chosen = sorted(chosen) if len(chosen) > 1 else []
     if chosen == state.chosen:
         return

@@ -141,8 +141,9 @@ def test_what_is_unusual_about_a_group_is_a_pattern_in_an_incident(database: str
     swept = correlate(database)
     found = query(
         connection,
-        "SELECT p.entity, p.measure, p.pattern_type, i.entity, p.opened_at, i.id, p.severity FROM detected_patterns AS p"
-        " JOIN incident_patterns AS m ON m.pattern_id = p.id JOIN incidents AS i ON i.id = m.incident_id"
+        "SELECT p.entity, p.measure, p.pattern_type, i.entity, p.opened_at, i.id, p.severity"
+        " FROM detected_patterns AS p JOIN incident_patterns AS m ON m.pattern_id = p.id"
+        " JOIN incidents AS i ON i.id = m.incident_id"
         " ORDER BY p.opened_at",
     )
     assert swept.patterns == len(found) >= 1

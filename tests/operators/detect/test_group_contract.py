@@ -3,7 +3,7 @@ import math
 import msgspec
 import pytest
 
-from operators.detect import correlation, forest, multivariate
+from operators.detect import correlation, forest, multivariate, ranks
 from tests.operators.detect.contract import check_verdict
 from tests.operators.detect.group_contract import GroupTrack, check_group_detector
 
@@ -13,7 +13,7 @@ FOREST = forest.ForestConfig(least=0.5, return_blocks=30.0)
 
 
 QUICK_FOREST = {
-    "YOUNG": 40, "BLOCK": 5, "LEAST_BLOCKS": 6, "WINDOW_ROWS": (30, 40), "SAMPLE_US": 8 * 60e6, "TREES": 4, "HEIGHT": 4,
+    "YOUNG": 40, "BLOCK": 5, "LEAST_BLOCKS": 6, "WINDOW_ROWS": (30, 40), "TREES": 4, "HEIGHT": 4,
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ TRACKS = [
         lambda state, time, values: forest.advance(state, time, values, FOREST),
         sound_surprise,
         1800,
-        300,
+        200,
     ),
     GroupTrack(
         "forest, always",
@@ -86,6 +86,7 @@ def test_group_detector_keeps_the_contract(track, monkeypatch):
     monkeypatch.setattr(multivariate, "YOUNG", 60)
     monkeypatch.setattr(multivariate, "BLOCK", 10)
     monkeypatch.setattr(multivariate, "LEAST_BLOCKS", 6)
+    monkeypatch.setattr(ranks, "SAMPLE_US", 480_000_000)
     for name, value in QUICK_FOREST.items():
         monkeypatch.setattr(forest, name, value)
     check_group_detector(track)
