@@ -27,7 +27,8 @@ from flows.desk import config_of
 from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
-from flows.settings import Settings
+from flows.settings import Settings, SettingsError, variable
+from operators.detect.rules import RuleError, SequenceRule, load_rules
 from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
 from operators.output import Counts, DeadLetter, Output
@@ -167,8 +168,22 @@ def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: 
             least_confidence=settings.pattern_confidence_threshold,
             sensitivity=settings.anomaly_detection_sensitivity,
             thresholds=tuple(sorted(settings.alert_thresholds.items())),
+            rules=sequence_rules(settings),
         ),
     )
+
+
+def sequence_rules(settings: Settings) -> tuple[SequenceRule, ...]:
+    """The rules of the file that the settings name; none without one.
+
+    :raises SettingsError: with one line, for a file that can't be read or makes no sense.
+    """
+    if settings.sequence_rules is None:
+        return ()
+    try:
+        return tuple(load_rules(settings.sequence_rules).by_id.values())
+    except RuleError as problem:
+        raise SettingsError(f"setting {variable('sequence_rules')}: {problem}") from None
 
 
 def build(

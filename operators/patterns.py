@@ -53,8 +53,9 @@ the peak divided by its square, but still opens, as weakening. A change of direc
 KNOWLEDGE = frozenset({"correlation"})
 """Detectors that find how things hang together, which is no trouble: severity info."""
 
-SLOW = frozenset({"novelty", "drift", "trend", "flatline", "prior", "multivariate", "forest"})
-"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page."""
+SLOW = frozenset({"novelty", "drift", "trend", "flatline", "missing", "prior", "multivariate", "forest"})
+"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page. A silent series
+may be a machine taken away; where many fall silent together, the incident is wide, and that is a step more."""
 
 SUDDEN = "spike"
 PERSISTENT = 3

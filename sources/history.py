@@ -80,6 +80,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM detected_patterns AS d
     WHERE d.entity = w.entity AND d.measure = w.measure AND d.opened_at < w.before
         AND (d.pattern_type = w.detector OR d.pattern_data ->> 'class' = w.class)
+        AND NOT starts_with(d.detection_algorithm, 'nightly: ')
     ORDER BY d.opened_at DESC, d.id DESC
     LIMIT %(most)s
 ) AS p

@@ -255,7 +255,8 @@ def judge_rate(
 
     `own` is the share of failures that is usual for this series (`burst.usual`), if known. Where it is above the limit
     it takes the limit's place, and the bound has to be above it at `Z_USUAL`: that such a pipeline fails a lot was said
-    when it was new, and is not said each day.
+    when it was new, and is not said each day. `evidence["usual"]` is there then: that it is above the rule's limit is
+    no news, and whether it is worse than ever is for `burst` and `drift` to say.
 
     >>> state, rule = RateState(), rule_for("failed")
     >>> judge_rate(state, rule, 0, 17, 0), judge_rate(state, rule, 1, 1, 1).abnormal
@@ -270,12 +271,20 @@ def judge_rate(
         return None
     rate = failed / total
     limit, surely = rule.limit, Z_ONE_SIDED_95
-    if own is not None and own > limit:
+    above = own is not None and own > limit
+    if own is not None and above:
         limit, surely = min(own, 1.0), Z_USUAL
     if rate <= limit:
         return None
     bound = wilson_lower(failed, total, surely)
     z = (rate - limit) / math.sqrt(limit * (1.0 - limit) / total) if limit < 1.0 else 0.0
+    evidence: dict[str, int | float | str] = {
+        "rule": rule.name, "limit": limit, "unit": rule.unit, "rate": round(rate, 4), "lower_bound": round(bound, 4),
+        "outcomes": total, "failures": failed,
+        "window_s": round((state.slots[-1] - state.slots[0] + 1) * BUCKET_US / 1e6),
+    }  # fmt: skip
+    if above:
+        evidence["usual"] = round(limit, 4)
     return Verdict(
         score=rule.score(bound) / rule.score(limit),
         threshold=1.0,
@@ -285,14 +294,5 @@ def judge_rate(
         direction="up",
         confidence=min(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), 0.999),
         abnormal=bound > limit and failed >= JUDGED_FAILURES,
-        evidence={
-            "rule": rule.name,
-            "limit": limit,
-            "unit": rule.unit,
-            "rate": round(rate, 4),
-            "lower_bound": round(bound, 4),
-            "outcomes": total,
-            "failures": failed,
-            "window_s": round((state.slots[-1] - state.slots[0] + 1) * BUCKET_US / 1e6),
-        },
+        evidence=evidence,
     )

@@ -233,6 +233,14 @@ def test_above_its_own_rate_it_is_told_still():
     assert said[-1].score >= 1.0
 
 
+@pytest.mark.parametrize(("own", "usual"), [(None, None), (0.03, None), (0.45, 0.45)])
+def test_what_is_usual_is_said_to_be(own, usual):
+    state = RateState()
+    said = [judge_rate(state, FAILED, run * SECOND, 1, 1, own) for run in range(40)][-1]
+    assert said.abnormal
+    assert said.evidence.get("usual") == usual
+
+
 def test_an_own_rate_below_the_limit_changes_nothing():
     states = RateState(), RateState()
     for run in range(60):
