@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from tests.api.rows import opportunity, patterns, series
 from tests.api.serving import served
 
 SECONDS = 20.0
-"""All operations together may be tried for so long."""
+"""After so long, each operation that is left is tried once: a slow machine must not make it fail."""
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -94,7 +95,7 @@ def test_schemathesis(database: str) -> None:
         store.tokens.tokens.create(row)
         document = made.routes.openapi()
         schema = schemathesis.openapi.from_dict(document)
-        tried = 0
+        tried: Counter[str] = Counter()
         began = time.monotonic()
         for path, method, about in operations(document):
             if path == "/patterns/stream":
@@ -105,7 +106,7 @@ def test_schemathesis(database: str) -> None:
                 strategy |= operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
             @settings(
-                max_examples=12,
+                max_examples=12 if time.monotonic() - began < SECONDS else 1,
                 deadline=None,
                 database=None,
                 derandomize=True,
@@ -114,11 +115,8 @@ def test_schemathesis(database: str) -> None:
             )
             @given(strategy)
             def holds(case: Any) -> None:
-                nonlocal tried
-                if time.monotonic() - began > SECONDS:
-                    return
-                tried += 1
-                if "series_id" in case.path_parameters and tried % 2:
+                tried[f"{case.operation.method} {case.operation.path}"] += 1
+                if "series_id" in case.path_parameters and tried.total() % 2:
                     case.path_parameters["series_id"] = str(number)
                 # That the end comes after the start, no schema can say.
                 unsaid = [positive_data_acceptance] if case.operation.path == "/patterns/analyze" else []
@@ -126,4 +124,4 @@ def test_schemathesis(database: str) -> None:
                 case.call_and_validate(base_url=url, headers=headers, excluded_checks=unsaid)
 
             holds()
-        assert tried >= 100
+        assert len(tried) == len(operations(document)) - 1
