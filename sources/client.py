@@ -46,7 +46,7 @@ MOST_BODY = 4 << 20
 MOST_PAUSE = 30.0
 """Seconds between two attempts, at most, unless the server asks for more."""
 QUIET = 10.0
-"""Seconds between two warnings of a client; those in between are counted only."""
+"""Seconds between two warnings of the same; what was left out is summed up when the client closes."""
 AT_EXIT = 5.0
 """Seconds for what waits at the end of a program that did not call `close`."""
 
@@ -121,7 +121,8 @@ class Client:
         self._hurry = 0
         self._abandoned = False
         self._sent = self._accepted = self._refused = self._spilled = self._lost = self._retries = 0
-        self._quiet_until, self._unsaid = 0.0, 0
+        self._quiet_until: dict[str, float] = {}
+        self._unsaid = 0
 
     @property
     def counts(self) -> Counts:
@@ -214,6 +215,9 @@ class Client:
             self._spill(rest, "the client is closed")
         with self._changed:
             self._changed.wait_for(self._idle, 5.0)  # what the thread is just writing to the file
+            unsaid, self._unsaid = self._unsaid, 0
+        if unsaid:
+            LOG.warning("%d more warnings were not shown; in all: %s", unsaid, self.counts)
         return self.counts
 
     def __enter__(self) -> Self:
@@ -329,7 +333,7 @@ class Client:
                     LOG.exception("on_refused failed")
         if refused:
             reason, detail = next(iter(refused.values()))
-            self._warn(f"{len(refused)} events are refused, the first: {reason}: {detail}")
+            self._warn("refused", f"{len(refused)} events are refused, the first: {reason}: {detail}")
         with self._changed:
             self._accepted += len(lines) - len(refused)
             self._refused += len(refused)
@@ -346,19 +350,19 @@ class Client:
                 self._lost += len(lines)
                 self._changed.notify_all()
             return
-        self._warn(f"{len(lines)} events are in {self._spill_to} and not sent: {why}")
+        self._warn(why, f"{len(lines)} events are in {self._spill_to} and not sent: {why}")
         with self._changed:
             self._spilled += len(lines)
             self._changed.notify_all()
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, about: str, text: str) -> None:
+        now = time.monotonic()
         with self._changed:
-            if (now := time.monotonic()) < self._quiet_until:
-                self._unsaid += 1
-                return
-            more, self._unsaid = self._unsaid, 0
-            self._quiet_until = now + QUIET
-        LOG.warning("%s%s", text, f" ({more} more warnings were not shown)" if more else "")
+            said = {one: until for one, until in self._quiet_until.items() if until > now}
+            self._unsaid += about in said
+            self._quiet_until = {about: now + QUIET, **said}
+        if about not in said:
+            LOG.warning("%s", text)
 
     def _forked(self) -> None:
         # To end the parent's connection is not the child's business.

@@ -98,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
                     {"index": index, "id": event["id"], "status": "rejected" if bad else "accepted",
                      "reason": "bad_data" if bad else None, "detail": "it is bad" if bad else None}
                 )  # fmt: skip
-        return json.dumps({"results": results}).encode()
+        bad = sum(one["status"] == "rejected" for one in results)
+        return json.dumps({"accepted": len(results) - bad, "rejected": bad, "results": results}).encode()
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
