@@ -68,6 +68,7 @@ from operators.detect.novelty_state import (
     WEEKS_US,
     NoveltyConfig,
     NoveltyState,
+    Rates,
 )
 from operators.detect.verdict import Verdict
 
@@ -114,7 +115,7 @@ def judge(
         by_day = by_week = 0.0
         near = state.fast = state.slow = value
         state.first_us = time_us
-    rates = config.rates if pace == 1.0 else [rate * pace for rate in config.rates]
+    rates = config.rates if pace == 1.0 else _scaled(config.rates, pace)
     near_rate, fast_rate, slow_rate, hours_rate, quick_rate, week_rate, day_rate, hour_rate, _ = rates
     state.seen = seen + 1
     state.last_us = time_us
@@ -152,6 +153,14 @@ def judge(
     if inside:
         return _say(state, config, (value - by_day, low_5, high_5), 0.0, False, "up", {}) if always else None
     return _outside(state, config, time_us, value, derived, by_week, always)
+
+
+def _scaled(rates: Rates, pace: float) -> Rates:
+    near, fast, slow, hours, quick, week, day, hour, all_time = rates
+    return (
+        near * pace, fast * pace, slow * pace, hours * pace, quick * pace, week * pace, day * pace, hour * pace,
+        all_time * pace,
+    )  # fmt: skip
 
 
 def _nearest(value: float, same: float, before: float, after: float, unknown: float) -> float:

@@ -6,6 +6,8 @@ import msgspec
 
 from operators.floats import Floats, unknown
 
+Rates = tuple[float, float, float, float, float, float, float, float, float]
+
 STEP_US = 300_000_000
 """5 minutes: shares add up within it, and rates are given for it."""
 
@@ -80,7 +82,7 @@ class NoveltyConfig(msgspec.Struct, frozen=True):
     chance: float = 0.01
     relative_floor: float = 0.01
     absolute_floor: float = 0.0
-    rates: tuple[float, float, float, float, float, float, float, float, float] = RATES
+    rates: Rates = RATES
     weights: tuple[float, float, float, float, float, float] = WEIGHTS
 
     @classmethod
