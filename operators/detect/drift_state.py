@@ -35,7 +35,7 @@ class DriftState(
         "held_us": "u", "unit": "y",
     },
 ):  # fmt: skip
-    """What the track knows of one series: up to 6 KB as msgpack.
+    """What the track knows of one series: 5 KB as msgpack, 9 KB in memory.
 
     `block`, `count` and `squares` (mean, size, squared deviations) are of the open block, `within` is the usual spread
     of values in a block. `values` and `recent` are the last blocks and their residuals to the season, `slow` and

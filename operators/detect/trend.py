@@ -110,7 +110,7 @@ class TrendState(
         "noise": "s", "blocks": "w", "told": "o", "line": "l",
     },
 ):  # fmt: skip
-    """`blocks` are means of `hours` each, oldest first, NaN where there were no values: at most 1.8 KB as msgpack.
+    """`blocks` are means of `hours` each, oldest first, NaN where there were no values: at most 1.7 KB as msgpack.
 
     `number`, `count` and `mean` are of the open block, `noise` is the usual deviation of values from the last block.
     `told` is 1 or -1 while a trend holds; `line` is the last one: slope an hour, its error, level at its end, score.
