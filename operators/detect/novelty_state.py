@@ -134,7 +134,7 @@ class NoveltyState(
         "total": "y",
     },
 ):
-    """What the track knows of one series: at most 2.3 KB as msgpack, 3 KB in memory, a map with keys of one or two letters.
+    """What the track knows of one series: 2.2 KB as msgpack, 3 KB in memory, a map with keys of one or two letters.
 
     `first_us` is when the warm-up began, `paced_us` the cadence then. `near`, `fast`, `slow` are the means of 12 h,
     3 h, 28 h; `off_…` those of distances to the profiles `day` (48) and `week` (168, from a Thursday 00:00); NaN is a

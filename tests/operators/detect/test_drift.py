@@ -158,4 +158,4 @@ def test_the_state_is_bounded():
     _, state = feed([value * math.pi for value in values], step=5 * MINUTE)
     assert drift.WIDTH - 512 < state.level_window.width <= drift.WIDTH
     assert state.season.on
-    assert len(pack(state)) <= 6144
+    assert len(pack(state)) <= 5200

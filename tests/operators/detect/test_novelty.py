@@ -250,7 +250,7 @@ def test_percent_measures_have_an_envelope_of_two_points():
 def test_a_full_state_is_small_and_resumes():
     _, state = feed(daily(9, 5 * MINUTE, random.Random(4)))
     raw = pack(state)
-    assert len(raw) <= 2400
+    assert len(raw) <= 2200
     again = unpack(raw, NoveltyState)
     more = daily(2, 5 * MINUTE, random.Random(5), deviation=9, start=MONDAY + 9 * DAY)
     assert feed(more, state=again) == feed(more, state=copy.deepcopy(state))

@@ -134,7 +134,7 @@ def test_gaps_and_another_cadence_are_no_trend():
 def test_the_state_is_bounded():
     _, state = feed([math.pi * i for i in range(2000)])
     assert len(state.blocks) == trend.BLOCKS
-    assert len(pack(state)) <= 2048
+    assert len(pack(state)) <= 1700
 
 
 def test_a_rare_series_has_longer_blocks():
