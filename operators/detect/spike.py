@@ -227,10 +227,8 @@ def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, al
     state.trend = drift + TREND_RATE * error
     state.residual += RESIDUAL_RATE * (error * error - state.residual)
     ring = state.ring
-    change = value - ring[-1]
+    change = abs(value - ring[-1])
     if change:
-        if change < 0.0:
-            change = -change
         step = state.step or change
         state.step = step + STEP_RATE * ((change if change < 4.0 * step else 4.0 * step) - step)
     ring.append(value)
