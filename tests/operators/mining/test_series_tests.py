@@ -66,12 +66,12 @@ def noise(kind, rng, size=150):
     return 100 + 12 * out
 
 
-@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 3), ("AR(1) 0.7", 2), ("random walk", 7)])
+@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 2), ("AR(1) 0.7", 2), ("random walk", 5)])
 def test_little_is_claimed_where_there_is_no_change(kind, most):
-    """Of 20 series looked at alone: at 5 % about one, and hardly ever more than three. A random walk does change its
+    """Of 12 series looked at alone: at 5 % about one, and hardly ever more than two. A random walk does change its
     level: it is here to show how often that is told."""
     claimed = 0
-    for seed in range(20):
+    for seed in range(12):
         values = noise(kind, np.random.default_rng(seed))
         claimed += bool(ChangeMiner().mine(History.of(daily=series(values)), CONFIG, planted.UNTIL))
     assert claimed <= most, claimed
