@@ -97,8 +97,8 @@ def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> tu
         out.append(
             _finding(kind, str(entity), status, said, int(support), int(total), ratio, p, mine, (flips, rows), until)
         )
-    # Every entity was looked at, also those of which nothing is said.
-    return out, len(totals) if len(totals) > 1 and flips else 0
+    # Each entity that could have been claimed was tested, also when nothing is said of it.
+    return out, int((totals["size"] >= FEWEST_FLIPS).sum()) if len(totals) > 1 and flips else 0
 
 
 def _finding(
