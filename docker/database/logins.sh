@@ -1,12 +1,16 @@
 #!/bin/sh
-# Runs once, when the database's volume is empty: the logins of the services, each with the least that it needs.
-# `hindsight migrate` runs as the owner (POSTGRES_USER) and grants the three group roles what is theirs (docs/storage.md).
+# Logins of the flows, of the API and of Grafana. The database's image runs this once, when its volume is new and before the
+# first migration; the group roles are those of sql/roles.sql. To change a password afterwards: ALTER ROLE … PASSWORD '…'.
 set -eu
-psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set writer="$HINDSIGHT_WRITER_PASSWORD" --set reader="$HINDSIGHT_READER_PASSWORD" <<'SQL'
+psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
+\getenv flow HINDSIGHT_FLOW_PASSWORD
+\getenv reader HINDSIGHT_READER_PASSWORD
 CREATE ROLE hindsight_writer NOLOGIN;
 CREATE ROLE hindsight_reader NOLOGIN;
-CREATE ROLE hindsight_admin NOLOGIN;
-CREATE ROLE hindsight_flow LOGIN PASSWORD :'writer' IN ROLE hindsight_writer;
-CREATE ROLE grafana LOGIN PASSWORD :'reader' IN ROLE hindsight_reader;
+CREATE ROLE hindsight_flow LOGIN PASSWORD :'flow' IN ROLE hindsight_writer;
+CREATE ROLE hindsight_grafana LOGIN PASSWORD :'reader' IN ROLE hindsight_reader;
+ALTER ROLE hindsight_grafana SET statement_timeout = '30s';
+REVOKE ALL ON DATABASE analytics FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE analytics TO hindsight_writer;
+GRANT CONNECT ON DATABASE analytics TO hindsight_reader;
 SQL
