@@ -21,6 +21,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.correlator import Correlator, CorrelatorError, correlate
+from flows.desk import config_of
 from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
@@ -204,6 +206,14 @@ def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
         log.warning("upkeep of the database: %s", problem)
 
 
+def group(settings: Settings, stop: Callable[[], bool] = lambda: False) -> None:
+    """Group what a history's patterns were into incidents; people are told of the last hour's only."""
+    try:
+        correlate(settings.database_url, config_of(settings), stop=stop)
+    except CorrelatorError as problem:
+        log.warning("correlator: %s", problem)
+
+
 def run(
     settings: Settings,
     *,
@@ -261,9 +271,12 @@ def run(
             recovery(settings, names) as config,
             panics_held_back(),
             Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
+            Correlator(settings.database_url, config_of(settings, endless), on_step=metrics.correlated),
         ):
             run_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=config)
         writer.close()
+        if not endless and settings.incident_grouping_enabled:
+            group(settings, stop)
         if not endless and settings.maintenance_seconds:
             sum_up(settings.database_url)
     except BaseException as problem:

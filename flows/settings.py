@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flows import alert_settings
+from flows import alert_settings, incident_settings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -292,7 +292,9 @@ class CoreSettings(BaseSettings):
         return list(self.public().items())
 
 
-class Settings(alert_settings.AlertSettings, CoreSettings):  # in this order, the core's fields come first
+class Settings(  # in this order, the core's fields come first
+    alert_settings.AlertSettings, incident_settings.IncidentSettings, CoreSettings
+):
     """What a Hindsight process is told from outside; immutable once read.
 
     Use :func:`load`, which turns a wrong value into a :class:`SettingsError`.

@@ -1,6 +1,7 @@
 """Hindsight's own metrics, for Prometheus. One `Metrics` a process; labels are topics, partitions and fixed words."""
 
 import logging
+import math
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from operators.episodes import SEVERITIES
 from operators.output import Counts, Found, Output
 
 log = logging.getLogger(__name__)
@@ -112,6 +114,16 @@ class Metrics:
             "hindsight_sink_blocked_seconds", "Time the flow has waited for the database: back-pressure.",
             registry=registry,
         )  # fmt: skip
+        self.incidents = Gauge(
+            "hindsight_incidents_open", "Open incidents; told by the process that groups patterns.", ["severity"],
+            registry=registry,
+        )  # fmt: skip
+        self.correlator_lag = Gauge(
+            "hindsight_correlator_lag_seconds",
+            "How long the oldest change of a pattern had waited to be grouped; NaN: another process groups.",
+            registry=registry,
+        )
+        self.correlator_lag.set(math.nan)
         self.snapshot_age = Gauge(
             "hindsight_snapshot_age_seconds", "Time since the last snapshot of the state began.", registry=registry
         )
@@ -212,6 +224,16 @@ class Metrics:
         """People's verdicts so far, by detector and verdict."""
         for (detector, verdict), patterns in verdicts.items():
             self.verdicts.labels(detector, verdict).set(patterns)
+
+    def correlated(self, incidents: Mapping[str, int] | None, lag_s: float) -> None:
+        """A step of the correlator: open incidents by severity; None: another process groups. From its thread."""
+        if incidents is None:
+            self.incidents.clear()
+            self.correlator_lag.set(math.nan)
+            return
+        for severity in SEVERITIES:
+            self.incidents.labels(severity).set(incidents.get(severity, 0))
+        self.correlator_lag.set(lag_s)
 
     def lagging(self, lag: Mapping[tuple[str, int], int]) -> None:
         """Kafka's high watermark less our position, by topic and partition."""

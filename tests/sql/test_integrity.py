@@ -18,6 +18,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "capacity_planning": {"confidence_interval": '{"lower": 1, "upper": 2}'},
     "dead_letters": {"headers": "[]"},
     "detected_patterns": {"is_active": False},
+    "incidents": {"status": "resolved"},
     "partitions": {"table_name": "system_metrics", "range_end": T0 + timedelta(days=1)},
     "pattern_classifications": {"human_verified": True},
     "retention_log": {"range_end": T0 + timedelta(days=1)},

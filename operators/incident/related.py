@@ -1,0 +1,179 @@
+"""Series that hang together, as groups of bounded size, and the two tracks that look at a group as a whole.
+
+A group is a connected component of series by the names of their entities (`entities.keys`): a host's resources, the
+metrics tagged with it, the integrations that its system is an end of. Links that the correlation track finds tie their
+entities together for grouping; what the multivariate track finds is a pattern of its own, in the group's root.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from operators.detect import correlation, multivariate
+from operators.detect.correlation import CorrelationConfig, CorrelationState
+from operators.detect.multivariate import MultivariateConfig, MultivariateState
+from operators.detect.verdict import Verdict
+from operators.episodes import Episode, Life, Subject
+from operators.incident.entities import Tie, keys, root
+from operators.patterns import Change, advance, expire
+
+DETECTOR = "multivariate"
+MEASURE = "joint"
+"""The measure of a pattern in several series at once."""
+INPUT = "correlator"
+KINDS = ("resource", "metric", "integration")
+"""Kinds of series that come by the minute."""
+MOST_SERIES = 32
+"""Series of a group."""
+MOST_TOTAL = 512
+"""Series of all groups."""
+NORMAL_SHARE = 0.5
+"""The value of a joint pattern is its distance; this part of the threshold is said to be usual at most."""
+
+
+class Series(NamedTuple):
+    """A series, and the kind of its entity."""
+
+    entity: str
+    measure: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """The name that the tracks know it by."""
+        return f"{self.measure} of {self.entity}"
+
+
+class Group(NamedTuple):
+    """Series that hang together; `left_out`: how many more there are."""
+
+    name: str
+    kind: str
+    series: tuple[Series, ...]
+    left_out: int
+
+
+class TieState(msgspec.Struct, rename={"first": "a", "second": "b", "strength": "s", "lag_us": "l"}):
+    """A link between two series' entities."""
+
+    first: str
+    second: str
+    strength: float
+    lag_us: int
+
+
+class GroupState(
+    msgspec.Struct, rename={"correlation": "c", "multivariate": "m", "episode": "e", "ties": "t", "kind": "k"}
+):
+    """What is remembered of a group; `ties` by the names of the series."""
+
+    kind: str = "metric"
+    correlation: CorrelationState = msgspec.field(default_factory=CorrelationState)
+    multivariate: MultivariateState = msgspec.field(default_factory=MultivariateState)
+    episode: Episode | None = None
+    ties: dict[str, TieState] = {}
+
+
+class RelatedState(msgspec.Struct, rename={"version": "v", "minute": "m", "groups": "g"}):
+    """What is remembered of all groups; `minute`: the next one (minutes since 1970); 0 = not begun."""
+
+    version: Literal[1] = 1
+    minute: int = 0
+    groups: dict[str, GroupState] = {}
+
+
+def groups(series: Iterable[Series], most: int = MOST_SERIES, total: int = MOST_TOTAL) -> list[Group]:
+    """The groups of two series or more, in the order of their names, the first `most` of each by name.
+
+    >>> found = groups([Series("web", "cpu_usage", "resource"), Series("api{host=web}", "rps", "metric"),
+    ...                 Series("db", "cpu_usage", "resource")])
+    >>> [(group.name, [one.name for one in group.series]) for group in found]
+    [('api', ['rps of api{host=web}', 'cpu_usage of web'])]
+    """
+    wanted = sorted({one for one in series if one.kind in KINDS})
+    by_name: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while by_name.setdefault(name, name) != name:
+            by_name[name] = by_name[by_name[name]]
+            name = by_name[name]
+        return name
+
+    own = {name for one in wanted for name in keys(one.entity, one.kind).own}
+    for one in wanted:
+        names = keys(one.entity, one.kind)
+        # An up name ties two things only through the thing that has it for its own.
+        together = sorted(names.own) + sorted(names.up & own)
+        for name in together[1:]:
+            by_name[find(name)] = find(together[0])
+    members: dict[str, list[Series]] = {}
+    for one in wanted:
+        members.setdefault(find(min(keys(one.entity, one.kind).own)), []).append(one)
+    found = [_group(held, most) for held in members.values() if len(held) > 1]
+    kept: list[Group] = []
+    for group in sorted(found):
+        if sum(len(one.series) for one in kept) + len(group.series) <= total:
+            kept.append(group)
+    return kept
+
+
+def _group(held: Sequence[Series], most: int) -> Group:
+    roots = [root(one.entity, one.kind) for one in held]
+    name = max(sorted(set(roots)), key=roots.count)
+    kind = next(one.kind for one in held if root(one.entity, one.kind) == name)
+    return Group(name, kind, tuple(held[:most]), max(0, len(held) - most))
+
+
+def ties(state: RelatedState) -> list[tuple[str, str, Tie]]:
+    """The links between entities that stand now."""
+    return [
+        (tie.first, tie.second, Tie(tie.strength, tie.lag_us, "correlation"))
+        for group in state.groups.values()
+        for tie in group.ties.values()
+    ]
+
+
+def move(
+    state: GroupState,
+    group: Group,
+    minute_us: int,
+    values: Mapping[str, float],
+    life: Life,
+    look: tuple[CorrelationConfig, MultivariateConfig],
+) -> Change | None:
+    """Take in the values of one minute, by `Series.name`; what became of the group's joint pattern."""
+    by_name = {one.name: one for one in group.series}
+    for link in correlation.advance(state.correlation, minute_us, values, look[0]):
+        name = f"{link.leader}\0{link.follower}"
+        first, second = by_name.get(link.leader), by_name.get(link.follower)
+        if link.verdict == "gone" or first is None or second is None or first.entity == second.entity:
+            state.ties.pop(name, None)
+        else:
+            state.ties[name] = TieState(first.entity, second.entity, min(1.0, abs(link.strength)), link.lag_us)
+    verdict = multivariate.advance(state.multivariate, minute_us, values, look[1])
+    if verdict is None and state.episode is None:
+        return None
+    if not values and state.episode is not None:
+        state.episode, change = expire(state.episode, subject(group), minute_us, life)
+        return change
+    score = verdict.score if verdict is not None else 0.0
+    state.episode, change = advance(
+        state.episode, subject(group), DETECTOR, _in_distances(verdict), score, minute_us, life
+    )
+    return change
+
+
+def subject(group: Group) -> Subject:
+    """The series that a group's joint pattern is in."""
+    return Subject(group.name, MEASURE, "metric", INPUT, 0)
+
+
+def _in_distances(verdict: Verdict | None) -> Verdict | None:
+    """The verdict in the unit of the joint measure, which is its score; the series at fault stays in the evidence."""
+    if verdict is None:
+        return None
+    evidence = dict(verdict.evidence)
+    evidence |= {"expected": verdict.expected, "low": verdict.low, "high": verdict.high}
+    usual = NORMAL_SHARE * verdict.threshold
+    return msgspec.structs.replace(verdict, expected=0.0, low=0.0, high=usual, direction="up", evidence=evidence)
