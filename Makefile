@@ -19,20 +19,22 @@ demo: setup ## The same for about two minutes, with a summary at the end
 test: lint ## All checks and all tests
 	@$(BIN)/python -m pytest
 
-lint: setup ## Style, types, import rules, lock file, generated docs
+lint: setup ## Style, types, import rules, lock file, generated docs and dashboards
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo "make lint: 'make format' puts the format right" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m tools.check_lock
 	@$(BIN)/python -m flows.docs --check
+	@$(BIN)/python -m tools.dashboards --check
 
 format: setup ## Put format and import order right
 	@$(BIN)/ruff check --quiet --fix --select I
 	@$(BIN)/ruff format --quiet
 
-docs: setup ## Write the generated pages of docs/ and .env.example
+docs: setup ## Write the generated pages of docs/, .env.example and the dashboards
 	@$(BIN)/python -m flows.docs
+	@$(BIN)/python -m tools.dashboards
 
 lock: setup ## Pin the newest allowed versions in requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra api --extra nightly --extra report --extra dev --generate-hashes \
