@@ -30,6 +30,7 @@ ON_BOTH = (
     "tests/flows/test_import",
     "tests/benchmarks/test_filling",
     "tests/benchmarks/test_peer",
+    "tests/docker/test_dashboards",
 )
 """Tests of storage, by the beginning of their path: they run on plain PostgreSQL, and on TimescaleDB where it is."""
 

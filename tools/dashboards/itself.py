@@ -71,7 +71,7 @@ def now() -> list[p.Panel]:
             steps=((None, "green"), (60, "yellow"), (300, "red")),
         ),
         p.rows(
-            "Alerts that fire",
+            "Which alerts fire",
             "What Prometheus says about Hindsight itself now.",
             prom_now(
                 'sum by (alertname, severity, instance, topic) (ALERTS{alertstate="firing", alertname=~"Hindsight.+"})',

@@ -165,7 +165,7 @@ def over_time() -> list[p.Panel]:
     """How it went."""
     return [
         p.states(
-            "Runs",
+            "Runs, one by one",
             "Each run by its start, in the colour of its status; the 15 pipelines with the most runs of the range.",
             sql_series(f"""
             SELECT r.execution_start AS time, r.pipeline_name AS metric, r.status AS status
@@ -215,7 +215,7 @@ def why() -> list[p.Panel]:
     """Failures and slowness, in detail."""
     return [
         p.rows(
-            "Runs that failed",
+            "Failed runs, the last first",
             "The last 50, with the first step that failed.",
             sql(FAILED_RUNS),
             PIPELINE,

@@ -86,7 +86,7 @@ def now() -> list[p.Panel]:
             width=12,
         ),
         p.rows(
-            "Silent series",
+            "Which series are silent",
             "By how many times their usual step they have been silent.",
             sql("""
             SELECT kind, entity, measure, last_at, silent_seconds, usual_seconds, times_usual
@@ -166,7 +166,7 @@ def detail() -> list[p.Panel]:
             width=12,
         ),
         p.rows(
-            "Missing hours",
+            "Where hours are missing",
             "Hours of the last week without a value between two hours with values.",
             sql("""
             SELECT entity, measure, gap_start, gap_end, missing_hours, usual_hours

@@ -68,7 +68,7 @@ def over_time() -> list[p.Panel]:
     """How it went, by day."""
     return [
         p.bars(
-            "Done",
+            "Done by project",
             "Tasks done by day (UTC) and project.",
             "none",
             sql_series(f"SELECT day AS time, project_name AS metric, done FROM task_flow WHERE {FLOW} ORDER BY 1, 2"),
@@ -99,7 +99,7 @@ def over_time() -> list[p.Panel]:
             interval="1d",
         ),
         p.lines(
-            "Attempts that failed",
+            "Failed attempts by project",
             "Share of failures among attempts that succeeded or failed, by day (UTC) and project.",
             "percentunit",
             sql_series(
