@@ -30,7 +30,7 @@ EVERY = [pytest.param(board, id=name) for name, board in BOARDS.items()]
 LENGTHS = [timedelta(hours=1), timedelta(hours=24), timedelta(days=7), timedelta(days=30), timedelta(days=400)]
 EMPTY = {"code": {"Patterns in the code", "annotation Patterns"}, "integrations": {"annotation Patterns"},
          "tasks": {"annotation Patterns"}}  # fmt: skip
-"""What may show nothing: detectors need find no pattern in code and tasks, and none of medium severity between systems."""
+"""What may show nothing: detectors need find nothing in code and tasks, nor anything bad between systems."""
 UNITS = {
     "none", "short", "string", "s", "ms", "m", "h", "d", "percent", "percentunit", "cps", "bytes", "dtdurations",
     "dateTimeAsIso", "dateTimeAsLocalNoDateIfToday",
