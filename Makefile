@@ -17,7 +17,7 @@ demo: setup ## The same for about two minutes, with a summary at the end
 	@$(BIN)/hindsight up --demo
 
 test: lint ## All checks and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 15
 
 lint: setup ## Style, types, import rules, lock file, generated docs and dashboards
 	@$(BIN)/ruff check --quiet

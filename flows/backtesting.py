@@ -210,7 +210,7 @@ def judge_table(
 STORED = """
 SELECT id FROM detected_patterns
 WHERE opened_at >= %(since)s AND opened_at < %(until)s AND (%(entity)s::text IS NULL OR entity = %(entity)s)
-    AND NOT pattern_type = ANY(%(group)s)
+    AND NOT pattern_type = ANY(%(group)s) AND NOT starts_with(detection_algorithm, 'nightly: ')
 """
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from flows.settings import Settings
 from sinks.embedded import EmbeddedError, EmbeddedPostgres
 
+API_SPOOL = "api.jsonl"
+"""Spool file in which `hindsight api` keeps the events sent to it, and which `hindsight up` follows."""
+
 
 def embedded_folder(settings: Settings) -> Path:
     """Folder of the embedded server that `hindsight up` and `hindsight database` share."""

@@ -17,7 +17,7 @@ from operators.incident.relations import Earlier, Pair, Relationship
 from operators.incident.seen import HOUR_US, GroupingConfig, Seen
 from operators.incident.state import Incident
 from operators.notices import Notice
-from operators.patterns import Life
+from operators.patterns import KNOWLEDGE, Life
 from sinks import incidents as sink
 from sources import history as source
 
@@ -127,9 +127,13 @@ class Desk:
         patterns = [
             one
             for one in noted.seen
-            if one.is_active or one.pattern_id in grouper.state.members or one.pattern_id not in noted.grouped
+            if (one.is_active or one.pattern_id in grouper.state.members or one.pattern_id not in noted.grouped)
+            and one.detector not in KNOWLEDGE
         ]
         outcome = grouper.advance(patterns, noted.gone, None if in_history else now)
+        if not in_history:
+            # Of an old history read live, what is seen when depends on batches: the same input must give the same rows.
+            outcome.evolution = [one for one in outcome.evolution if one.time_us >= now - OLD_US]
         clock = max((one.opened_us for one in patterns), default=now) if in_history else now
         told = self._tell(connection, grouper, outcome, clock, now)
         changed = bool(noted.notes or outcome.touched or outcome.forgotten or told)
@@ -137,7 +141,8 @@ class Desk:
             self._write(connection, grouper, outcome, noted.gone)
             sink.done(connection, noted.notes)
             self._version = sink.write_state(connection, NAME, state.encode(grouper.state), self._version)
-        return Step(len(patterns), set(outcome.touched), told, noted.more, noted.age_s, self._open_by_severity(grouper))
+        touched = {*outcome.touched, *(one.incident_id for one, _ in outcome.forgotten)}
+        return Step(len(patterns), touched, told, noted.more, noted.age_s, self._open_by_severity(grouper))
 
     def _loaded(self, connection: Connection[Any]) -> Grouper:
         version = sink.state_version(connection, NAME)
@@ -173,8 +178,8 @@ class Desk:
         ]
         rows: list[tuple[Incident, Notice]] = []
         news: list[tuple[Notice, int]] = []
+        self._annotate(connection, incidents)
         for incident, seen in incidents:
-            self._annotate(connection, incident, seen)
             notice = telling.notice(incident, seen, self.config.grouping, self._inhibited(incident, seen))
             signature = telling.signature(incident, notice)
             incident.written = True
@@ -191,16 +196,20 @@ class Desk:
         sink.write_incidents(connection, rows)
         return news
 
-    def _annotate(self, connection: Connection[Any], incident: Incident, seen: Sequence[Seen]) -> None:
+    def _annotate(self, connection: Connection[Any], incidents: Sequence[tuple[Incident, Sequence[Seen]]]) -> None:
         """Look for known changes and earlier occurrences, once for each beginning."""
-        if incident.looked_us == incident.started_us or not seen:
+        fresh = [(one, seen) for one, seen in incidents if one.looked_us != one.started_us and seen]
+        if not fresh:
             return
-        start = incident.started_us
-        known = source.known_changes(connection, start - self.config.look_back_us, start)
-        found = changes.shortly_before(seen, bool(incident.wide), known, self.config.look_back_us)
-        incident.changes = [one.words for one in found]
-        incident.earlier = history.earlier(source.occurrences(connection, seen[0]), start)
-        incident.looked_us = start
+        back = self.config.look_back_us
+        starts = [one.started_us for one, _ in fresh]
+        known = source.known_changes(connection, min(starts) - back, max(starts))
+        before = source.occurrences(connection, [seen[0] for _, seen in fresh])
+        for (incident, seen), earlier in zip(fresh, before, strict=True):
+            found = changes.shortly_before(seen, bool(incident.wide), known, back)
+            incident.changes = [one.words for one in found]
+            incident.earlier = history.earlier(earlier, incident.started_us)
+            incident.looked_us = incident.started_us
 
     def _inhibited(self, incident: Incident, seen: Sequence[Seen]) -> str | None:
         worst = telling.severity(seen, bool(incident.wide), self.config.grouping.burst_patterns)

@@ -116,6 +116,13 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("table incident*: added", "People are told of what belongs together, once, and not of each pattern."),
     ("table pattern_changes: added", "Tells the correlator which patterns changed, in the writer's own transaction."),
     ("table correlator_state: added", "The correlator's memory, written with what it led to: a kill loses nothing."),
+    ("table api_tokens: added", "Who may write through the HTTP API; hashes only."),
+    ("table analyses: added", "Analyses on demand are jobs that survive a restart."),
+    ("table pattern_updates: added", "When a pattern last changed by the clock: what live views follow."),
+    (
+        "table nightly_*: added",
+        "Which nights were worked through, how far, and what the data were like: a killed run goes on.",
+    ),
     ("table series: added", "The names of what detectors watch; rows of aggregates hold a number instead."),
     ("table rollup*: added", "Aggregates by time, which dashboards read instead of the samples."),
     ("table *_days: added", "Runs summed up by day, from which the views of health come: they outlive the runs."),

@@ -88,6 +88,8 @@ class Snapshot:
     """Newest first."""
     note: str = ""
     """What the command itself wants to say, such as the demo's load."""
+    page: str = ""
+    """Address of the page, where there is one."""
 
     def total(self, name: str) -> int:
         """A count summed over the partitions, such as `read`."""
@@ -130,6 +132,7 @@ class LiveStats:
         self._patterns_found = 0
         self._warnings: deque[str] = deque(maxlen=KEPT_WARNINGS)
         self._note = ""
+        self._page = ""
 
     def record_batch(
         self,
@@ -201,6 +204,10 @@ class LiveStats:
         """Set the line that the command itself shows; empty = none."""
         self._note = clean(text)
 
+    def serve(self, page: str) -> None:
+        """Set the address of the page."""
+        self._page = clean(page)
+
     def snapshot(self) -> Snapshot:
         """A consistent copy of everything."""
         at = self._monotonic()
@@ -221,6 +228,7 @@ class LiveStats:
                 patterns_found=self._patterns_found,
                 warnings=tuple(reversed(self._warnings)),
                 note=self._note,
+                page=self._page,
             )
 
 

@@ -21,12 +21,14 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.alerting import alert_sender
 from flows.correlator import Correlator, CorrelatorError, correlate
 from flows.desk import config_of
 from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
-from flows.settings import Settings
+from flows.settings import Settings, SettingsError, variable
+from operators.detect.rules import RuleError, SequenceRule, load_rules
 from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
 from operators.output import Counts, DeadLetter, Output
@@ -166,8 +168,22 @@ def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: 
             least_confidence=settings.pattern_confidence_threshold,
             sensitivity=settings.anomaly_detection_sensitivity,
             thresholds=tuple(sorted(settings.alert_thresholds.items())),
+            rules=sequence_rules(settings),
         ),
     )
+
+
+def sequence_rules(settings: Settings) -> tuple[SequenceRule, ...]:
+    """The rules of the file that the settings name; none without one.
+
+    :raises SettingsError: with one line, for a file that can't be read or makes no sense.
+    """
+    if settings.sequence_rules is None:
+        return ()
+    try:
+        return tuple(load_rules(settings.sequence_rules).by_id.values())
+    except RuleError as problem:
+        raise SettingsError(f"setting {variable('sequence_rules')}: {problem}") from None
 
 
 def build(
@@ -206,10 +222,11 @@ def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
         log.warning("upkeep of the database: %s", problem)
 
 
-def group(settings: Settings, stop: Callable[[], bool] = lambda: False) -> None:
+def group(settings: Settings, metrics: Metrics, stop: Callable[[], bool] = lambda: False) -> None:
     """Group what a history's patterns were into incidents; people are told of the last hour's only."""
     try:
-        correlate(settings.database_url, config_of(settings), stop=stop)
+        with alert_sender(settings, metrics) as alerts:
+            correlate(settings.database_url, config_of(settings), alerts.offer, stop)
     except CorrelatorError as problem:
         log.warning("correlator: %s", problem)
 
@@ -271,12 +288,13 @@ def run(
             recovery(settings, names) as config,
             panics_held_back(),
             Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
-            Correlator(settings.database_url, config_of(settings, endless), on_step=metrics.correlated),
+            alert_sender(settings, metrics) as alerts,
+            Correlator(settings.database_url, config_of(settings, endless), alerts.offer, metrics.correlated),
         ):
             run_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=config)
         writer.close()
         if not endless and settings.incident_grouping_enabled:
-            group(settings, stop)
+            group(settings, metrics, stop)
         if not endless and settings.maintenance_seconds:
             sum_up(settings.database_url)
     except BaseException as problem:

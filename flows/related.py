@@ -132,10 +132,9 @@ class Related:
                     continue
                 if mine is None:
                     mine = state.groups[group.name] = GroupState()
-                change = related.move(mine, group, at, held, self.config.life, look)
-                if change is not None:
+                for change in related.move(mine, group, at, held, self.config.life, look):
                     kind = "reopened" if change.kind == "opened" and change.episode.reopened else change.kind
-                    rows += pattern_rows(Found(change.pattern, kind, at, now, now), related.subject(group))
+                    rows += pattern_rows(Found(change.pattern, kind, at, now, now), change.subject)
         return rows
 
     def _loaded(self, connection: Connection[Any]) -> RelatedState:

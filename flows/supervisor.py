@@ -20,9 +20,10 @@ import click
 from rich.console import Console
 
 from flows.collectors import Collectors
-from flows.databases import embedded_folder
+from flows.databases import API_SPOOL, embedded_folder
 from flows.demo import LOAD_AFTER_SECONDS, LOAD_SECONDS, CpuLoad
 from flows.live import LiveStats
+from flows.page import Page, PageError
 from flows.settings import Settings
 from flows.stopping import StopSignals
 from flows.view import LiveView, duration, redact, summary_table
@@ -69,6 +70,8 @@ class Plan:
     load_after_s: float | None = None
     """Seconds after which the demo's load begins; `None` = no load."""
     load_s: float = LOAD_SECONDS
+    page: bool = False
+    """Whether the HTTP API and its page are served."""
 
 
 def demo_plan(plan: Plan, **changes: Any) -> Plan:
@@ -105,6 +108,8 @@ def supervise(plan: Plan, run_flow: RunFlow, console: Console | None = None) -> 
             began = time.monotonic()
             ends.enter_context(_logging_to(settings.data_dir / "up.log", live))
             collectors.start()
+            if plan.page:
+                _serve_page(settings, url, ends, live)
             view.start()
             if plan.load_after_s is not None:
                 load.start()
@@ -134,6 +139,19 @@ def _database(plan: Plan, ends: contextlib.ExitStack) -> str:
     return url
 
 
+def _serve_page(settings: Settings, url: str, ends: contextlib.ExitStack, live: LiveStats) -> None:
+    """Serve the page for as long as all runs; without it everything else works all the same."""
+    page = Page(settings, url)
+    ends.callback(page.stop)
+    try:
+        address = page.start()
+        live.serve(address)
+        # The view covers the screen, and has no room for the token.
+        click.echo(f"page: {address}", err=True)
+    except (PageError, OSError) as problem:
+        live.warn(str(problem))
+
+
 def _recovery_dir(plan: Plan) -> Path:
     """One for each database: with a new one the spools are read from their beginning."""
     if plan.database_url is None:
@@ -154,6 +172,7 @@ def _add_collectors(plan: Plan, collectors: Collectors, live: LiveStats) -> None
             live.warn(f"no code history: {error}")
     if not collectors.spools:
         raise click.ClickException("there is nothing to collect: no host samples, and no git repository")
+    (plan.settings.data_dir / "spool" / API_SPOOL).touch()
 
 
 @contextlib.contextmanager

@@ -122,6 +122,7 @@ def render(snapshot: Snapshot, rate: float, url: str, width: int = 80, height: i
             ("Hindsight", "bold"), f"  up {duration(snapshot.uptime_s)}  ",
             (f"{rate:,.1f} events/s", "bold green"), f"  {snapshot.clock.astimezone():%H:%M:%S}  Ctrl-C stops",
         ),
+        *_page(snapshot.page),
         Text(f"database {redact(url)}", style="dim"),
         _counts(snapshot),
         Text(
@@ -230,6 +231,13 @@ class LiveView:
 def is_rich(console: Console) -> bool:
     """Whether the console is a terminal that can be drawn on in place."""
     return console.is_terminal and not console.is_dumb_terminal and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def _page(address: str) -> list[Text]:
+    """The address, short enough for a line; a click on it, where the terminal knows that, takes the token along."""
+    if not address:
+        return []
+    return [Text.assemble("page ", (address.partition("#")[0], f"bold cyan link {address}"))]
 
 
 def _counts(snapshot: Snapshot) -> Text:

@@ -77,6 +77,7 @@ class Episode(
         "value": "v", "score": "x", "expected": "e", "low": "l", "high": "h", "peak_value": "pv", "peak_score": "ps",
         "peak_us": "pt", "told": "ts", "told_severity": "tl", "times": "i", "values": "u", "evidence": "z",
         "faded": "fd", "told_direction": "td", "contributors": "k", "before": "b",
+        "earlier": "y",
     },
 ):  # fmt: skip
     """What is remembered of one pattern while it may still change. Mutable: `advance` moves it on in place.
@@ -86,7 +87,8 @@ class Episode(
     `quiet` counts normal judgements in a row (after resolving: all of them), `told` and `told_severity` are what the
     last change told. `times` and `values` are the last `RECENT` judged values. `faded` says that the last change told
     was a weakening, `told_direction` where the values were going when one was last told. `contributors` are those of
-    the peak. `before` is what was told before the last change: score, severity and direction.
+    the peak. `before` is what was told before the last change: score, severity and direction. `earlier` are the peak
+    values of earlier episodes that were not long ago when this one opened.
     """
 
     detector: str
@@ -118,3 +120,4 @@ class Episode(
     told_direction: Direction | None = None
     contributors: list[Contributor] = msgspec.field(default_factory=list)
     before: tuple[float, Severity, Direction] | None = None
+    earlier: list[float] = msgspec.field(default_factory=list)

@@ -25,14 +25,12 @@ from operators.output import Output
 from operators.patterns import Life
 from operators.state import PartitionState, Slot
 from operators.telling import Teller
-from operators.tracks import Track, group_of, tracks_of
+from operators.tracks import UNRULED_KINDS, Track, group_of, is_awaited, tracks_of
 from operators.types import Event
 from operators.watch import Watch
 from operators.windows import Stats
 
 MINUTE_US = 60_000_000
-UNRULED_KINDS = frozenset({"metric", "code"})
-"""Their measures are named by producers: `cpu_usage` may be a ratio there, so the rules, in percent, don't apply."""
 BURST = BurstConfig()
 PRIOR = PriorConfig()
 MOST_GROUPS = 5_000
@@ -103,7 +101,7 @@ class Judge:
         if rule is not None:
             if slot.threshold is None:
                 slot.threshold = ThresholdState()
-            verdict = threshold.judge(slot.threshold, rule, value)
+            verdict = threshold.judge(slot.threshold, rule, value, time_us)
             if verdict is not None or "threshold" in slot.episodes:
                 self.teller.judged(slot, "threshold", verdict, value, time_us, out)
         if sparse:
@@ -159,10 +157,10 @@ class Judge:
         self.due = True
         minute = now_us // MINUTE_US
         if minute != self.state.minute:
-            self.state.minute = minute
+            before, self.state.minute = self.state.minute, minute
             self.teller.expire(now_us, out)
             if self.config.enabled:
-                self.watch.tick(now_us, out)
+                self.watch.tick(before * MINUTE_US, now_us, out)
 
     def _outcomes(self, slot: Slot, time_us: int, n: int, failures: int, out: Output) -> None:
         """Judge outcomes by the rule, if there is one, and by their own history."""
@@ -178,6 +176,8 @@ class Judge:
         verdict = burst.judge(slot.burst, time_us, n, failures, BURST)
         if verdict is not None or "burst" in slot.episodes:
             self.teller.judged(slot, "burst", verdict, failures / n, time_us, out)
+        if n == 1:
+            self._value(slot, time_us, float(failures), out)
         self._opened(out)
 
     def _opened(self, out: Output) -> None:
@@ -188,6 +188,8 @@ class Judge:
                 self.watch.opened(found, out)
 
     def _value(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
+        if is_awaited(slot.kind, slot.measure):
+            self.watch.arrived(slot, time_us, value, out)
         for track in self._tracks(slot.kind, slot.measure):
             self._judge(track, slot, time_us, value, out)
 

@@ -10,6 +10,7 @@ pattern, which from then on takes longer to resolve (flap damping).
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -48,6 +49,22 @@ LASTING_COUNT = 6
 STRONGER = 1.5
 """A peak that exceeds the one last told by this factor is told at once, as strengthening; a score that has fallen to
 the peak divided by its square, but still opens, as weakening. A change of direction is told as shifting."""
+
+KNOWLEDGE = frozenset({"correlation"})
+"""Detectors that find how things hang together, which is no trouble: severity info."""
+
+SLOW = frozenset({"novelty", "drift", "trend", "flatline", "missing", "prior", "multivariate", "forest"})
+"""Detectors of what is odd rather than wrong, or goes slowly: medium at most, a ticket and not a page. A silent series
+may be a machine taken away; where many fall silent together, the incident is wide, and that is a step more."""
+
+SUDDEN = "spike"
+PERSISTENT = 3
+"""Observations after which a spike may be of severity high: a single odd value wakes nobody."""
+
+FAMILIAR = 3
+FAMILIAR_US = 28 * 86_400_000_000
+"""What was as bad as this so often in so long a time, and went by itself, is medium at most: nobody gets up for it a
+fourth time. What is worse than it was then may be more, and so may what people have labelled as true."""
 
 _LESS_IS_BETTER = ("_usage", "duration_s", "processing_ms", "failed")
 _ALGORITHMS = {"spike": "spike: median of EWMA, damped Holt and robust z"}
@@ -115,11 +132,13 @@ def advance(
     value: float,
     time_us: int,
     life: Life = DEFAULT_LIFE,
+    past: Sequence[Past] = (),
 ) -> tuple[Episode | None, Change | None]:
     """Move the episode of one series and detector on by one judgement of `value` at event time `time_us`.
 
     `episode` is what the last call returned (None at first) and is changed in place. It is kept for a while after
-    resolving, to re-open; None comes back when nothing needs to be remembered.
+    resolving, to re-open; None comes back when nothing needs to be remembered. `past` are earlier episodes, by which a
+    new one may be familiar.
 
     >>> from operators.detect.threshold import ThresholdState, judge, rule_for
     >>> web, rule = Subject("web-1", "cpu_usage", "resource", "topic", 0), rule_for("cpu_usage")
@@ -147,6 +166,7 @@ def advance(
         return (episode if back else None), None
     if episode is None or not back:
         episode = Episode(detector, time_us, time_us, time_us, count=0)
+        episode.earlier = [one.peak_value for one in past if time_us - one.opened_us <= FAMILIAR_US]
     else:
         episode.active, episode.resolved_us, episode.quiet = True, None, 0
         episode.reopened += 1
@@ -272,9 +292,22 @@ def severity(ratio: float, duration_us: int, count: int, welcome: bool = False) 
 
 
 def _severity(episode: Episode, subject: Subject) -> Severity:
+    if episode.detector in KNOWLEDGE:
+        return "info"
     welcome = episode.direction == "down" and subject.measure.endswith(_LESS_IS_BETTER)
     ratio = episode.peak_score / episode.threshold
-    return severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
+    found = severity(ratio, episode.seen_us - episode.opened_us, episode.count, welcome)
+    calm = episode.detector in SLOW or (episode.detector == SUDDEN and episode.count < PERSISTENT)
+    if calm or episode.evidence.get("usual") or familiar(episode):
+        return SEVERITIES[min(SEVERITIES.index(found), SEVERITIES.index("medium"))]
+    return found
+
+
+def familiar(episode: Episode) -> bool:
+    """Whether the series has been as far off lately, in the same direction, as often as `FAMILIAR`."""
+    peak = episode.peak_value
+    up = episode.direction == "up"
+    return sum([(value >= peak) if up else (value <= peak) for value in episode.earlier]) >= FAMILIAR
 
 
 def pattern_id(detector: str, entity: str, measure: str, opened_us: int) -> uuid.UUID:
@@ -300,6 +333,8 @@ def snapshot_pattern(episode: Episode, subject: Subject, earlier: tuple[Past, ..
         {"time": moment(time), "value": value} for time, value in zip(episode.times, episode.values, strict=True)
     ]
     evidence["reopened"] = episode.reopened
+    if familiar(episode):
+        evidence["familiar"] = len(episode.earlier)
     evidence["input"], evidence["partition"], evidence["kind"] = (
         subject.input,
         subject.partition,

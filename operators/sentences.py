@@ -7,7 +7,7 @@ A name is given as two parts, of which the first is cut when the whole is too lo
 from collections.abc import Callable, Mapping
 
 from operators.episodes import Episode, Subject
-from operators.words import length, number, share
+from operators.words import length, moment, number, share
 
 
 def _unit(episode: Episode) -> str:
@@ -146,6 +146,99 @@ def _novelty(episode: Episode, subject: Subject) -> str:
     return f"{_series(subject)} is {number(episode.peak_value)} where it was {_usual(episode)} so far: {why}"
 
 
+def _correlation_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    lag = length(float(episode.evidence["lag_s"]))
+    after = f"after {lag}" if float(episode.evidence["lag_s"]) else "at the same time"
+    against = "" if episode.direction == "up" else ", the other way"
+    return _series(subject), f" follows {episode.evidence['leader']} {after}{against}"
+
+
+def _correlation(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    name = "".join(_correlation_name(episode, subject))
+    return (
+        f"{name}: correlation {number(float(evidence['strength']))} over {evidence['n']} values, chance of a find"
+        f" like it among all pairs and lags that were looked at {number(float(evidence['q_value']))}"
+    )
+
+
+def _multivariate_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    by = str(episode.evidence.get("contributors", ""))
+    return subject.entity, f": its series do not go together as they used to{f' ({by})' if by else ''}"
+
+
+def _multivariate(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    by = str(evidence.get("contributors", ""))
+    return (
+        f"the series of {subject.entity} do not go together as they used to: {number(episode.peak_score)} from what is"
+        f" usual, {number(episode.threshold)} is told{f'; by share: {by}' if by else ''}"
+    )
+
+
+def _drift_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    evidence = episode.evidence
+    old, new = float(evidence.get("old", episode.expected)), float(evidence.get("new", episode.peak_value))
+    if evidence.get("kind") == "errors":
+        more = "more often" if new > old else "less often"
+        return subject.entity, f" fails {more} now: {share(new)} (was {share(old)})"
+    if evidence.get("kind") == "spread":
+        more = "more" if new > old else "less"
+        return _series(subject), f" varies {more} than it did: by {number(new)} (was {number(old)})"
+    return _series(subject), f" has moved {episode.direction} to {number(new)} (was {number(old)})"
+
+
+def _drift(episode: Episode, subject: Subject) -> str:
+    name = "".join(_drift_name(episode, subject))
+    since = episode.evidence.get("since_us")
+    return f"{name}{f', since about {moment(int(since))}' if isinstance(since, int | float) else ''}"
+
+
+def _trend_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    verb = "rises" if episode.direction == "up" else "falls"
+    slope = float(episode.evidence["per_day"])
+    return _series(subject), f" {verb} steadily: {number(slope)} a day, now {number(episode.peak_value)}"
+
+
+def _trend(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    slope, low, high = (float(evidence[name]) for name in ("per_day", "per_day_low", "per_day_high"))
+    verb = "rises" if episode.direction == "up" else "falls"
+    reached = evidence.get("hours_to_bound")
+    until = f"; at this pace it reaches its limit in {length(3600.0 * float(reached))}" if reached is not None else ""
+    return (
+        f"{_series(subject)} {verb} steadily, by {number(slope)} a day ({number(low)} to {number(high)}), and is at"
+        f" {number(episode.peak_value)}{until}"
+    )
+
+
+def _flatline_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    how = "hardly moves any more" if episode.evidence.get("kind") == "limp" else "is stuck"
+    return _series(subject), f" {how} at {number(episode.peak_value)}"
+
+
+def _flatline(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    name = "".join(_flatline_name(episode, subject))
+    return (
+        f"{name} since {moment(int(evidence['since_us']))}: {evidence['run']} values, where the longest run before was"
+        f" {number(float(evidence['longest_before']))}"
+    )
+
+
+def _missing_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    usual = length(float(episode.evidence["usual_s"]))
+    return _series(subject), f" has stopped: nothing for {length(float(episode.evidence['silent_s']))} (usual: {usual})"
+
+
+def _missing(episode: Episode, subject: Subject) -> str:
+    evidence = episode.evidence
+    return (
+        f"nothing of {_series(subject)} for {length(float(evidence['silent_s']))}, where a value comes every"
+        f" {length(float(evidence['usual_s']))} and the longest wait was {length(float(evidence['longest_s']))}"
+    )
+
+
 Sentences = tuple[Callable[[Episode, Subject], tuple[str, str]], Callable[[Episode, Subject], str]]
 
 SENTENCES: Mapping[str, Sentences] = {
@@ -153,6 +246,12 @@ SENTENCES: Mapping[str, Sentences] = {
     "threshold": (_threshold_name, _threshold),
     "burst": (_burst_name, _burst),
     "overdue": (_overdue_name, _overdue),
+    "drift": (_drift_name, _drift),
+    "flatline": (_flatline_name, _flatline),
+    "missing": (_missing_name, _missing),
+    "trend": (_trend_name, _trend),
+    "correlation": (_correlation_name, _correlation),
+    "multivariate": (_multivariate_name, _multivariate),
     "novelty": (_novelty_name, _novelty),
     "prior": (_prior_name, _prior),
     "sequence": (_sequence_name, _sequence),

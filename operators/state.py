@@ -8,12 +8,17 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 import msgspec
 
 from operators.detect.burst import BurstState
+from operators.detect.drift_state import DriftState
+from operators.detect.flatline import FlatlineState
+from operators.detect.missing import MissingState
 from operators.detect.novelty_state import NoveltyState
+from operators.detect.outcome_drift import OutcomeState
 from operators.detect.overdue import OverdueState
 from operators.detect.prior import GroupState, YoungState
 from operators.detect.sequence import SequenceState
 from operators.detect.spike import SpikeState
 from operators.detect.threshold import RateState, ThresholdState
+from operators.detect.trend import TrendState
 from operators.episodes import Episode, Past
 from operators.output import Counts
 from operators.windows import Gathering, Stats, Watermark
@@ -31,6 +36,7 @@ class Slot(
     rename={
         "entity": "e", "measure": "m", "kind": "k", "ruled": "l", "spike": "s", "threshold": "t", "rate": "r",
         "episodes": "i", "past": "h", "burst": "b", "young": "y", "novelty": "v",
+        "drift": "d", "trend": "g", "flatline": "f", "missing": "q", "outcomes": "o",
     },
 ):  # fmt: skip
     """One series: its name and what its detectors remember."""
@@ -44,6 +50,12 @@ class Slot(
     threshold: ThresholdState | None = None
     rate: RateState | None = None
     novelty: NoveltyState | None = None
+    drift: DriftState | None = None
+    trend: TrendState | None = None
+    flatline: FlatlineState | None = None
+    missing: MissingState | None = None
+    outcomes: OutcomeState | None = None
+    """Drift of a share of failures."""
     burst: BurstState | None = None
     young: YoungState | None = None
     """While the series has too few values to be judged by its own."""

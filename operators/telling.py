@@ -46,11 +46,15 @@ class Teller:
     ) -> None:
         """Move the episode of a series and detector on by one judgement."""
         subject = self._subject(slot)
+        past = slot.past.get(detector, [])
         if verdict is not None:
             factor = self.adjustments.factor(slot.entity, slot.measure, detector, time_us)
             if factor != 1.0:
                 verdict = adjusted(verdict, factor)
-        episode, change = advance(slot.episodes.get(detector), subject, detector, verdict, value, time_us, self.life)
+            if factor < 1.0:
+                past = []
+        before = slot.episodes.get(detector)
+        episode, change = advance(before, subject, detector, verdict, value, time_us, self.life, past)
         if self.looking:
             if episode is not None and change is not None and change.kind == "opened" and not episode.reopened:
                 self.early.append(detector)

@@ -1,7 +1,8 @@
-"""What is watched over time rather than value by value: runs under way, and sequences as they unfold."""
+"""What is watched over time rather than value by value: silence, runs under way, and sequences as they unfold."""
 
 from operators import types as e
-from operators.detect import overdue, sequence
+from operators.detect import missing, overdue, sequence
+from operators.detect.missing import MissingConfig, MissingState
 from operators.detect.overdue import OverdueConfig, OverdueState
 from operators.detect.rules import Rules
 from operators.detect.sequence import Sequenced, SequenceState
@@ -12,8 +13,16 @@ from operators.state import PartitionState, Slot
 from operators.telling import Teller
 from operators.tokens import entity_of, token_of_pattern, tokens_of
 
+MINUTE_US = 60_000_000
+
 MOST_PIPELINES = 20_000
 """Pipelines of a partition whose runs are watched."""
+
+GONE_US = 28 * missing.DAY_US
+"""A series that has been silent for longer is gone: its pattern ends like that of any series that nothing judges."""
+
+LONGEST_STEP = 512
+"""Most minutes between two looks at a silence, less than the day after which an unjudged pattern ends."""
 
 _KINDS = {"pipeline": "pipeline", "step": "step", "task": "task", "integration": "integration"}
 
@@ -26,6 +35,7 @@ class Watch:
         self.teller = teller
         self.rules = rules
         self._overdue = OverdueConfig()
+        self._missing = MissingConfig()
         if rules is not None and state.sequence is not None:
             sequence.sweep(state.sequence, rules)
 
@@ -42,8 +52,30 @@ class Watch:
         if self.rules is not None and found.pattern.pattern_type != "sequence":
             self._token(self.rules, token_of_pattern(found.pattern), found.event_us, out)
 
-    def tick(self, now_us: int, out: Output) -> None:
-        """A minute of event time has passed."""
+    def arrived(self, slot: Slot, time_us: int, value: float, out: Output) -> None:
+        """A value of a series that may fall silent."""
+        if slot.missing is None:
+            slot.missing = MissingState()
+        missing.judge(slot.missing, time_us, value, self._missing)
+        if "missing" in slot.episodes:
+            self.teller.end(slot, "missing", time_us, out)
+
+    def _silent(self, before_us: int, now_us: int, out: Output) -> None:
+        for slot in self.state.slots.values():
+            state = slot.missing
+            if state is None or now_us - state.last_us <= missing.LEAST_US:
+                continue
+            silence = now_us - state.last_us
+            step = _step(silence)
+            if silence > GONE_US or (before_us - state.last_us) // step == silence // step:
+                continue
+            verdict = missing.silent(state, now_us, self._missing)
+            if verdict is not None:
+                self.teller.judged(slot, "missing", verdict, float(verdict.evidence["silent_s"]), now_us, out)
+
+    def tick(self, before_us: int, now_us: int, out: Output) -> None:
+        """At least a minute of event time has passed since the tick at `before_us`."""
+        self._silent(before_us, now_us, out)
         for pipeline, state in self.state.runs.items():
             due = overdue.due_us(state, now_us, self._overdue)
             if due is not None and due <= now_us + overdue.AGAIN_US:
@@ -103,3 +135,15 @@ class Watch:
         if not slot.episodes or not any(episode.active for episode in slot.episodes.values()):
             self.state.virtual.pop(key, None)
             self.teller.forget(slot)
+
+
+def _step(silence_us: int) -> int:
+    """Time between two looks at a silence: a minute, and once it is long a sixteenth of it, as a power of two.
+
+    A function of the silence alone, so that a restart changes nothing.
+
+    >>> [_step(minutes * MINUTE_US) // MINUTE_US for minutes in (0, 15, 32, 100, 100_000)]
+    [1, 1, 2, 4, 512]
+    """
+    sixteenth = silence_us // MINUTE_US // 16
+    return min(1 << max(sixteenth.bit_length() - 1, 0), LONGEST_STEP) * MINUTE_US

@@ -119,6 +119,8 @@ def ensure_topics(
                     raise KafkaWriteError(f"topic {name} cannot be created: {problem.args[0].str()}") from None
     except KafkaException as problem:
         raise KafkaWriteError(f"Kafka at {brokers} does not answer: {problem.args[0].str()}") from None
+    except TimeoutError:
+        raise KafkaWriteError(f"Kafka at {brokers} does not make topics within {timeout:g} s") from None
     return created
 
 

@@ -71,18 +71,25 @@ ORDER BY event_time, pipeline_name, configuration_version
 
 _OCCURRENCES = f"""
 SELECT
-    p.id, p.entity, p.measure, {_US.format("p.opened_at")},
+    w.number, p.id, p.entity, p.measure, {_US.format("p.opened_at")},
     {_US.format("coalesce(p.resolved_at, p.last_observed_at)")}, p.is_active, p.severity, v.verdict
-FROM detected_patterns AS p
+FROM unnest(
+    %(entities)s::text[], %(measures)s::text[], %(befores)s::timestamptz[], %(detectors)s::text[], %(classes)s::text[]
+) WITH ORDINALITY AS w (entity, measure, before, detector, class, number)
+CROSS JOIN LATERAL (
+    SELECT * FROM detected_patterns AS d
+    WHERE d.entity = w.entity AND d.measure = w.measure AND d.opened_at < w.before
+        AND (d.pattern_type = w.detector OR d.pattern_data ->> 'class' = w.class)
+        AND NOT starts_with(d.detection_algorithm, 'nightly: ')
+    ORDER BY d.opened_at DESC, d.id DESC
+    LIMIT %(most)s
+) AS p
 LEFT JOIN LATERAL (
     SELECT c.classification_value AS verdict FROM pattern_classifications AS c
     WHERE c.pattern_id = p.id AND c.classification_type = 'verdict' AND c.human_verified
     ORDER BY c.classified_at DESC, c.id DESC LIMIT 1
 ) AS v ON true
-WHERE p.entity = %(entity)s AND p.measure = %(measure)s AND p.opened_at < %(before)s
-    AND (p.pattern_type = %(detector)s OR p.pattern_data ->> 'class' = %(class)s)
-ORDER BY p.opened_at DESC, p.id DESC
-LIMIT %(most)s
+ORDER BY w.number, p.opened_at DESC, p.id DESC
 """
 
 _EARLIER = """
@@ -210,13 +217,20 @@ def known_changes(connection: Connection[Any], from_us: int, to_us: int) -> list
     ]
 
 
-def occurrences(connection: Connection[Any], seen: Seen) -> list[Occurrence]:
-    """Earlier patterns of the same series, and of the same detector or class; the newest first."""
+def occurrences(connection: Connection[Any], patterns: Sequence[Seen]) -> list[list[Occurrence]]:
+    """For each pattern, earlier ones of the same series and of the same detector or class; the newest first."""
+    found: list[list[Occurrence]] = [[] for _ in patterns]
     values = {
-        "entity": seen.entity, "measure": seen.measure, "before": _moment(seen.opened_us), "detector": seen.detector,
-        "class": seen.pattern_class, "most": MOST,
-    }  # fmt: skip
-    return [Occurrence(*row) for row in connection.execute(_OCCURRENCES.encode(), values).fetchall()]
+        "entities": [one.entity for one in patterns],
+        "measures": [one.measure for one in patterns],
+        "befores": [_moment(one.opened_us) for one in patterns],
+        "detectors": [one.detector for one in patterns],
+        "classes": [one.pattern_class for one in patterns],
+        "most": MOST,
+    }
+    for number, *row in connection.execute(_OCCURRENCES.encode(), values).fetchall() if patterns else ():
+        found[number - 1].append(Occurrence(*row))
+    return found
 
 
 def earlier(connection: Connection[Any], pairs: Collection[Pair]) -> dict[Pair, Earlier]:

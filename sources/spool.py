@@ -71,10 +71,13 @@ class SpoolWriter:
         Raises `ValueError` for a value that JSON cannot hold (nothing is written) and `OSError` (disk full):
         the lines before the torn one are then in the file, and the next append starts on a line of its own.
         """
-        lines = b"".join(
-            json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-            for event in events
+        return self.append_lines(
+            [json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() for event in events]
         )
+
+    def append_lines(self, events: Iterable[bytes]) -> int:
+        """`append` for events that are JSON already, each without a line end in it; raises `OSError` as it does."""
+        lines = b"".join(event + b"\n" for event in events)
         if not lines:
             return 0
         # The first line end closes what a crash or a full disk has left torn.

@@ -1,5 +1,5 @@
 -- Group roles without login, and what each may do. Runs after every migration, so new tables and views are covered.
---   hindsight_writer  the flows: read and write all tables
+--   hindsight_writer  the flows and the API: read and write all tables, but make no tokens
 --   hindsight_reader  dashboards and people: the views, and no table
 --   hindsight_admin   maintenance: all rows of all tables, what is kept how long, and tables of its own
 -- Migrations are for the owner of the tables. Only the owner or a superuser may change a table.
@@ -34,6 +34,11 @@ BEGIN
     REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM hindsight_writer, hindsight_admin;
     IF to_regclass('storage_policies') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON storage_policies, retention_log FROM hindsight_writer;
+    END IF;
+    IF to_regclass('api_tokens') IS NOT NULL THEN
+        -- Who writes events may not make itself a token; the API notes when one was used.
+        REVOKE INSERT, UPDATE, DELETE ON api_tokens FROM hindsight_writer;
+        GRANT UPDATE (last_used_at) ON api_tokens TO hindsight_writer;
     END IF;
     FOR view_name IN SELECT viewname FROM pg_views WHERE schemaname = place AND pg_has_role(viewowner, 'USAGE') LOOP
         EXECUTE format('GRANT SELECT ON %I.%I TO hindsight_reader', place, view_name);

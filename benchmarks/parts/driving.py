@@ -71,7 +71,7 @@ def detector(name: str) -> Detector:
         module = import_module(f"operators.detect.{name}")
         prefix = "".join(word.capitalize() for word in name.split("_"))
         state, config = getattr(module, f"{prefix}State"), getattr(module, f"{prefix}Config")
-        judge = module.judge
+        judge = getattr(module, "judge_value", None) or module.judge
     except (ImportError, AttributeError) as problem:
         raise LookupError(f"there is no detector {name} that is judged value by value ({problem})") from None
 

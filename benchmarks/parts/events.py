@@ -188,9 +188,11 @@ class Events:
             )
             changes = (("opened", at), ("strengthening", at + 10_000_000), *([] if active else [("resolved", ended)]))
             for change, moment in changes:
+                before = {} if change == "opened" else {"severity": severity, "score": score, "direction": "up"}
                 day.add(
                     t.PATTERN_EVOLUTION, identity("pattern_evolution", f"{pattern}/{change}/{moment}"), pattern, change,
-                    {"severity": severity, "peak_value": value, "is_active": active}, score, moment,
+                    before, {"severity": severity, "peak_value": value, "is_active": active}, score, moment,
+                    {"contributors": []},
                 )  # fmt: skip
         for place, at in enumerate(self._times(dice, start, "dead_letters", number)):
             topic, offset = TOPICS[place % 5], number * 1_000_000 + place

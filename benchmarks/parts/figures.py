@@ -141,7 +141,10 @@ def _show_pages(console: Console, done: Run, detail: bool) -> dict[str, Any]:
     table = Table("false pages a week over 50 series", "rate", "95 % from", "to", "pages", "of series", "series-weeks")
     figures: dict[str, Any] = {}
     everything = marks.alarms(done.clean, "all")["all"]
-    for name, one in [*marks.alarms(done.clean, "cadence").items(), ("all", everything)]:
+    groups = {"synthetic": reliability.known(done.clean)}
+    groups["real"] = [one for one in done.clean if one.stream.kind not in reliability.SYNTHETIC]
+    kinds = {name: marks.alarms(some, "all")["all"] for name, some in groups.items() if some}
+    for name, one in [*marks.alarms(done.clean, "cadence").items(), *kinds.items(), ("all", everything)]:
         low, high = marks.poisson_interval(one.pages)
         table.add_row(
             name, f"{one.a_week(one.pages):.2f}", f"{one.a_week(low):.2f}", f"{one.a_week(high):.2f}", str(one.pages),

@@ -72,9 +72,9 @@ def robust_sigma(values: Floats, around: int = 11) -> float:
     """The noise of a background, as the unit of faults: robust, and not fooled by seasons and drifts.
 
     1.4826 times the median absolute residual to a centred running median of `around` values, and never less than the
-    middle 80 % of those residuals has it, nor than 1 % of the level, below which nothing is news. A series that mostly
-    does not change (constant, mostly zero) is measured by its standard deviation, and if it never changes by 1 % of
-    its level, or 1.
+    middle 80 % of those residuals has it, nor than 1 % of the level, below which nothing is news. A series
+    that mostly does not change (constant, mostly zero) is measured by its standard deviation, one that never does by 1
+    % of its level, or 1.
 
     >>> rng = np.random.default_rng(1)
     >>> 2.8 < robust_sigma(50.0 + 3.0 * rng.standard_normal(2000)) < 3.1

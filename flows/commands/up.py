@@ -21,6 +21,7 @@ import click
 )
 @click.option("--no-git", is_flag=True, help="Leave the code history out.")
 @click.option("--no-host", is_flag=True, help="Leave this machine's CPU, memory, disk and network out.")
+@click.option("--no-page", is_flag=True, help="Leave the HTTP API and its page out.")
 @click.option(
     "--database-url",
     metavar="URL",
@@ -33,13 +34,15 @@ def command(
     repo: Path | None,
     no_git: bool,
     no_host: bool,
+    no_page: bool,
     database_url: str | None,
     duration: float | None,
 ) -> None:
     """Run all of Hindsight on this machine, with a live view.
 
     Starts the embedded PostgreSQL, brings its tables up to date, samples this machine, reads the history of
-    a git repository, and detects patterns in both as they come. Ctrl-C or SIGTERM ends everything cleanly, a
+    a git repository, detects patterns in both as they come, and shows them on a page: open the address that it
+    prints (the page can judge patterns, by a token in that address). Ctrl-C or SIGTERM ends everything cleanly, a
     second one at once. The next call goes on where this one ended. Where standard output is no terminal, the
     view is a line every few seconds. Log lines go to up.log in the data folder.
 
@@ -70,6 +73,7 @@ def command(
         repo=None if no_git else settings.git_repository,
         repo_required="git_repository" in given,
         duration_s=duration,
+        page=not no_page,
     )
     if demo:
         plan = demo_plan(

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from operators.detect.stats import quantile
 
-LOW, MIDDLE, HIGH = 0.1, 0.5, 0.85
-"""Quantiles of the maxima that are fitted. The top 15 % is left out: some of them were no accidents."""
+LOW, MIDDLE, HIGH = 0.1, 0.5, 0.8
+"""Quantiles of the maxima that are fitted. The top fifth is left out: some of them were no accidents."""
 
 SHAPE = 0.1
 """The shape to begin with: a somewhat heavy tail."""
 
-SHAPE_MAXIMA = 60
+SHAPE_MAXIMA = 100
 """How many maxima the shape to begin with is worth."""
 
-HEAVIEST = 0.5
+HEAVIEST = 0.4
 """Greatest shape; the least is 0 (Gumbel): no score is taken for bounded."""
 
 
@@ -22,8 +22,8 @@ def extreme(maxima: Sequence[float], blocks: float) -> float:
     """The level that maxima of blocks exceed by accident once in `blocks` blocks. At least two maxima.
 
     A generalised extreme value law through three quantiles of the maxima, its shape shrunk to `SHAPE` (de Haan &
-    Ferreira, "Extreme Value Theory", 2006, section 1.1 for the law). It is not efficient, but up to 15 % of the blocks
-    may hold real trouble without moving it.
+    Ferreira, "Extreme Value Theory", 2006, section 1.1 for the law). It is not efficient, but up to a fifth of the
+    blocks may hold real trouble without moving it.
 
     >>> gumbel = [-math.log(-math.log((i + 0.5) / 1000)) for i in range(1000)]
     >>> 9.0 < extreme(gumbel, 10_000) < 11.0

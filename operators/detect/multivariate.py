@@ -7,12 +7,18 @@ memory; the further off a row is, the less it teaches), and judges a row by
 
     distance² = z' R⁻¹ z - max z_i²
 
-with z the bands in deviations and R their correlation: Mahalanobis' distance less what the oddest series shows on its
-own, so that an outlier of one series, which other tracks tell of, is none here.
+with z the bands in deviations (shrunk to `IN_RANGE`) and R their correlation: Mahalanobis' distance less what the
+oddest series shows on its own, so that an outlier of one series, which other tracks tell of, is none here.
 
 **The threshold is learned from the group**: the distance's maxima by block of `BLOCK` rows follow an extreme value law
 (`operators.detect.extremes`), and a row is abnormal beyond what happens once in `return_blocks` blocks. So there is no
-verdict before `LEAST_BLOCKS` blocks: a day.
+verdict in the first day and a half.
+
+There is no forest here. Compared once, on 5 synthetic groups (3 to 8 series, one of them swapped, turned, frozen or
+offset for 15 to 60 minutes within its range), each at the lowest threshold without a false alarm: the distance, in an
+earlier form without the fast mean, found 42 to 47 % of the breaks; scikit-learn's IsolationForest and River's
+HalfSpaceTrees, one setting each, none on the same values, and 32 to 40 % and 34 % on the residuals of each series given
+the others, at about 20 and 9 times the time. They were not tried behind the fast mean.
 
 It does not work well on relations that are far from linear, on breaks shorter than some five minutes or that creep in
 over hours, nor where the noise of each series hides the relation (then a break is within range jointly, too). Series
@@ -24,13 +30,16 @@ from collections.abc import Mapping
 
 import msgspec
 
+from operators.detect.bands import Channel, channel_at, move
 from operators.detect.extremes import extreme
+from operators.detect.matrices import inverted
 from operators.detect.verdict import Verdict
 
 MOST = 16
 """Series of a group that are judged together."""
 
 MINUTE_US = 60_000_000.0
+"""The cadence that is expected to begin with."""
 
 FAST_US = 6.2 * MINUTE_US
 """Memory of the fast mean, at least one row and a half."""
@@ -47,8 +56,8 @@ RIDGE = 0.005
 REFRESH = 30
 """Rows between two inversions of the covariance."""
 
-YOUNG = 240
-"""Rows that a series must have been seen before it is judged with the others."""
+YOUNG = 720
+"""Rows that a series must have been seen before it is judged with the others: half a day."""
 
 BLOCK = 60
 """Rows in a block."""
@@ -65,14 +74,15 @@ GAP = 10.0
 REST = 60
 """Rows after such a start, or after a series left, without judgement."""
 
+IN_RANGE = 5.0
+"""Deviations of a band beyond which a series is out of range by itself. The whole row is shrunk to have none beyond:
+its shape is kept, and a far outlier is not spread over the others by each accidental correlation."""
+
 HOLD = 3
 """Rows for which a series that is missing keeps its band."""
 
 ACCEPT_AFTER = 240
 """Abnormal rows in a row after which the new relation is learned with full weight: it has come to stay."""
-
-EXTREME = 1e100
-"""Values beyond are taken for this, so that products of squares stay finite."""
 
 SCORE_LIMIT = 1e6
 """Greatest score: beyond it says nothing more."""
@@ -86,27 +96,9 @@ class MultivariateConfig(msgspec.Struct, frozen=True):
     below which a row is plainly normal.
     """
 
-    return_blocks: float = 10_000.0
+    return_blocks: float = 30_000.0
     least: float = 5.0
     clear_share: float = 0.7
-
-
-class Channel(
-    msgspec.Struct,
-    gc=False,
-    rename={"name": "n", "fast": "f", "slow": "s", "one": "b", "two": "a", "seen": "k", "last": "l", "anew": "x"},
-):
-    """One series: its means, the last value and the one before, rows seen, the row it was last in, and whether a gap
-    makes its means start anew."""
-
-    name: str
-    fast: float
-    slow: float
-    one: float
-    two: float
-    seen: int = 0
-    last: int = 0
-    anew: bool = False
 
 
 class MultivariateState(
@@ -124,6 +116,7 @@ class MultivariateState(
         "rest": "r",
         "run": "u",
         "peak": "k",
+        "odd": "o",
         "maxima": "m",
         "threshold": "x",
     },
@@ -131,7 +124,8 @@ class MultivariateState(
     """What the track knows of one group: about 1.5 KB and 0.2 KB a series as msgpack.
 
     `covariance` is the full matrix of the bands, row by row; `inverse` (of the correlation) and `deviations` are of the
-    `active` channels as of the last refresh. `peak` is the block's greatest distance so far. `settled_us` is the
+    `active` channels as of the last refresh. `peak` is the block's greatest distance so far, `odd`
+    counts blocks in a row that were beyond the threshold. `settled_us` is the
     cadence at which `maxima` were found. `threshold` is 0 until there are enough of them.
     """
 
@@ -147,6 +141,7 @@ class MultivariateState(
     rest: int = REST
     run: int = 0
     peak: float = 0.0
+    odd: int = 0
     maxima: list[float] = []
     threshold: float = 0.0
 
@@ -169,15 +164,15 @@ def advance(
     >>> import random
     >>> rnd, state, config = random.Random(1), MultivariateState(), MultivariateConfig()
     >>> load, said = 0.0, []
-    >>> for minute in range(2000):
+    >>> for minute in range(2600):
     ...     load = 0.97 * load + rnd.gauss(0, 1)
-    ...     cpu = 0.0 if 1900 <= minute < 1920 else load
+    ...     cpu = 0.0 if 2500 <= minute < 2520 else load
     ...     row = {"cpu": 50 + cpu + rnd.gauss(0, 0.3), "net": 9 * load + rnd.gauss(0, 3), "disk": rnd.gauss(0, 1)}
-    ...     if minute == 1900:
+    ...     if minute == 2500:
     ...         load = 5.0
     ...     verdict = advance(state, minute * 60_000_000, row, config)
     ...     said += [minute] if verdict and verdict.abnormal else []
-    >>> 1900 < said[0] < 1910
+    >>> 2500 < said[0] < 2510
     True
     """
     gap = float(time_us - state.last_us)
@@ -188,7 +183,8 @@ def advance(
     state.last_us = time_us
     cadence = state.cadence_us
     fast_rate, slow_rate = min(cadence / FAST_US, 0.67), min(cadence / SLOW_US, 1.0 / 48.0)
-    _take(state, values, fast_rate, slow_rate)
+    # A break must not become what is usual while it lasts.
+    _take(state, values, fast_rate, 0.0 if 0 < state.run <= ACCEPT_AFTER else slow_rate)
     if not state.rows % REFRESH:
         _refresh(state)
     bands = [channel.fast - channel.slow for channel in state.channels]
@@ -228,26 +224,14 @@ def _take(state: MultivariateState, values: Mapping[str, float], fast_rate: floa
             if rows - channel.last > BLOCK:
                 gone.append(index)
             continue
-        value = max(-EXTREME, min(value, EXTREME))
-        if channel.anew or rows - channel.last > GAP:
-            channel.fast = channel.slow = channel.one = channel.two = value
-            channel.anew = False
-        channel.last = rows
-        channel.seen += 1
-        # The median of three: an outlier of one row moves nothing, a shift only waits for a row.
-        one, two = channel.one, channel.two
-        middle = max(min(one, two), min(max(one, two), value))
-        channel.two, channel.one = one, value
-        channel.fast += max(fast_rate, 1.0 / channel.seen) * (middle - channel.fast)
-        channel.slow += max(slow_rate, 1.0 / channel.seen) * (channel.fast - channel.slow)
+        move(channel, rows, value, fast_rate, slow_rate, channel.anew or rows - channel.last > GAP)
     for index in reversed(gone):
         _leave(state, index)
     if len(values) > len(state.channels) - len(gone):
         known = {channel.name for channel in state.channels}
         for name, value in values.items():
             if name not in known and len(state.channels) < MOST and not math.isnan(value):
-                start = max(-EXTREME, min(value, EXTREME))
-                state.channels.append(Channel(name, start, start, start, start, 0, rows))
+                state.channels.append(channel_at(name, rows, value))
                 for line in state.covariance:
                     line.append(0.0)
                 state.covariance.append([0.0] * len(state.channels))
@@ -279,47 +263,15 @@ def _refresh(state: MultivariateState, keep: bool = False) -> None:
     ]
     if len(active) > len(state.active) and not keep:
         state.maxima, state.peak, state.threshold = [], 0.0, 0.0
-    deviations = [math.sqrt(covariance[index][index]) for index in active]
+    # A series that rests and jumps may be off by half a jump without anything being amiss.
+    halves = [state.channels[index].rests * state.channels[index].step / 2.0 for index in active]
+    deviations = [math.hypot(math.sqrt(covariance[i][i]), half) for i, half in zip(active, halves, strict=True)]
     correlation = [
-        [covariance[i][j] / one / two for j, two in zip(active, deviations, strict=True)]
+        [covariance[i][j] / one / two if i != j else 1.0 for j, two in zip(active, deviations, strict=True)]
         for i, one in zip(active, deviations, strict=True)
     ]
     state.active, state.deviations = active, deviations
-    state.inverse = _inverted(correlation)
-
-
-def _inverted(correlation: list[list[float]]) -> list[list[float]]:
-    """The inverse of a correlation matrix with as much of a ridge as makes it positive definite (Cholesky)."""
-    size = len(correlation)
-    ridge = RIDGE
-    while True:
-        root = [[0.0] * size for _ in range(size)]
-        sound = True
-        for i in range(size):
-            line = root[i]
-            for j in range(i + 1):
-                other = root[j]
-                rest = correlation[i][j] - sum([line[k] * other[k] for k in range(j)])
-                if i != j:
-                    line[j] = rest / other[j]
-                elif rest + ridge > 0.5 * ridge:
-                    line[j] = math.sqrt(rest + ridge)
-                else:
-                    sound = False
-            if not sound:
-                break
-        if sound:
-            break
-        ridge *= 4.0
-    lower = [[0.0] * size for _ in range(size)]
-    for column in range(size):
-        for i in range(column, size):
-            start = 1.0 if i == column else 0.0
-            rest = start - sum([root[i][k] * lower[k][column] for k in range(column, i)])
-            lower[i][column] = rest / root[i][i]
-    return [
-        [sum([lower[k][i] * lower[k][j] for k in range(max(i, j), size)]) for j in range(size)] for i in range(size)
-    ]
+    state.inverse = inverted(correlation, RIDGE)
 
 
 def _weigh(
@@ -328,14 +280,17 @@ def _weigh(
     """The verdict on a row, and Mahalanobis' squared distance of it."""
     inverse, deviations = state.inverse, state.deviations
     places = [bands[index] / scale for index, scale in zip(state.active, deviations, strict=True)]
+    furthest = max(*places, -min(places))
+    if furthest > IN_RANGE:
+        shrink = IN_RANGE / furthest
+        places = [shrink * place for place in places]
     pulls = [sum([weight * place for weight, place in zip(line, places, strict=True)]) for line in inverse]
     whole = max(sum([pull * place for pull, place in zip(pulls, places, strict=True)]), 0.0)
     alone = max([place * place for place in places])
     distance = math.sqrt(max(whole - alone, 0.0))
     threshold = state.threshold
     abnormal = bool(threshold) and distance >= threshold
-    # What is beyond the threshold must not raise it: it counts as the threshold.
-    state.peak = max(state.peak, min(distance, threshold or SCORE_LIMIT))
+    state.peak = max(state.peak, min(distance, SCORE_LIMIT))
     state.run = state.run + 1 if abnormal else 0
     if not threshold or (distance < config.clear_share * threshold and not always):
         return None, whole
@@ -393,9 +348,12 @@ def _learn(state: MultivariateState, bands: list[float], rate: float, whole: flo
 
 
 def _close_block(state: MultivariateState, config: MultivariateConfig) -> None:
-    if state.peak:
+    # What is beyond the threshold must not raise it, unless it has been so for a day.
+    odd = bool(state.threshold) and state.peak >= state.threshold
+    state.odd = state.odd + 1 if odd else 0
+    if state.peak and (not odd or state.odd >= LEAST_BLOCKS):
         state.maxima.append(state.peak)
         del state.maxima[:-BLOCKS]
-        state.peak = 0.0
+    state.peak = 0.0
     if len(state.maxima) >= LEAST_BLOCKS:
         state.threshold = min(max(config.least, extreme(state.maxima, config.return_blocks)), SCORE_LIMIT)

@@ -27,16 +27,18 @@ numbers of values spread otherwise.
 
 **When a pattern opens.** A series leaves its envelope now and then, ever more rarely, and how far is its own matter (a
 heavy tail goes much farther than noise). An *excursion* is all that happens without 7.5 h of quiet; its growth is the
-sum over its steps of log(1 + score), from the second day on. Growths are taken for exponential with an unknown mean, as
-excesses are in extreme value theory (Siffer et al., "Anomaly detection in streams with extreme value theory", KDD
-2017); with a gamma prior the prediction is a Lomax distribution: the chance of one above x, after n of sum s, is
-(1 + x / (s + s0)) ^ -(n + 1). A pattern opens when that is at most `NoveltyConfig.chance`. As excursions come less than
-once a day, one in 100 is a false opening in more than 100 days.
+sum over its steps of log(1 + score), from the second day on (and the 101st value). Growths are taken for exponential
+with an unknown mean: excesses of light tails are about that, as logarithms of heavy ones are (peaks over a threshold as
+in Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017). With a gamma prior the prediction
+is a Lomax distribution: the chance of one above x, after n of sum s, is (1 + x / (s + s0)) ^ -(n + 1). A pattern opens
+when that is at most `NoveltyConfig.chance` and the growth at least `LEAST_GROWTH`. As excursions come less than once a
+day, one in 100 is a false opening in more than 100 days.
 
-It does not work well in the first days (nothing opens for 2; Saturday to Monday not for 8, since a first weekend is new
-but no news), on a change that has been seen before (that is what `spike` is for), on slow growth, on a change below the
-swing of a random walk's day, and on a value that sticks, which is no extreme. Where a week has two kinds of days the
-envelope of the day is as wide as their difference.
+It does not work well in the first days (nothing opens for 2, and before 200 values; Saturday to Monday not for 8, since
+a first weekend is new but no news), on a change that has been seen before (that is what `spike` is for), on slow
+growth, on a change below the swing of a random walk's day, and on a value that sticks, which is no extreme. The day
+after a change of some hours the profile has half learned it, and the way back may be told as well. Where a week has two
+kinds of days the envelope of the day is as wide as their difference.
 """
 
 import math
@@ -50,15 +52,20 @@ from operators.detect.novelty_state import (
     HALF_HOUR_US,
     HOLD,
     HOUR_US,
+    LEARNING,
+    LEAST_GROWTH,
     MEMORY,
     PRIOR_GROWTH,
+    QUIET,
     REASONS,
     SHRINK_EACH,
     SLOWEST,
     STEP_US,
     WARM_UP,
     WARM_UP_US,
+    WEEK,
     WEEK_US,
+    WEEKS_US,
     NoveltyConfig,
     NoveltyState,
 )
@@ -142,7 +149,7 @@ def judge(
     if not seen % SHRINK_EACH:
         _shrink(state, derived, config, pace)
     if inside:
-        return _say(state, config, value, by_day, 0.0, False, "up", {}) if always else None
+        return _say(state, config, (value - by_day, low_5, high_5), 0.0, False, "up", {}) if always else None
     return _outside(state, config, time_us, value, derived, by_week, always)
 
 
@@ -227,7 +234,7 @@ def _outside(
     bounds, growth = state.bounds, state.growth
     step = time_us // STEP_US
     hold = HOLD * max(state.cadence_us, STEP_US)
-    if time_us - state.outside_us > hold:
+    if time_us - state.outside_us > max(HOLD * STEP_US, QUIET * state.cadence_us):
         _end_excursion(state, config)
     if step != state.step:
         state.step = step
@@ -235,8 +242,10 @@ def _outside(
         state.told += state.part
         state.part = 0.0
     state.outside_us = time_us
+    usual_low, usual_high = bounds[10], bounds[11]
     floor = config.relative_floor * (abs(value) + abs(state.near)) + config.absolute_floor
-    score, best, above = 0.0, 0, True
+    score, best, above, counted = 0.0, 0, True, 0.0
+    knows_weeks = time_us - state.first_us >= WEEKS_US
     for place, now in enumerate(derived):
         low, high = bounds[2 * place], bounds[2 * place + 1]
         if low <= now <= high:
@@ -248,6 +257,8 @@ def _outside(
         share = config.weights[place] * math.expm1(grown)
         if share > score:
             score, best, above = share, place, now > high
+        if share > counted and (place != WEEK or knows_weeks):
+            counted = share
         if now > high:
             bounds[2 * place + 1] = now
         else:
@@ -257,7 +268,7 @@ def _outside(
     if told:
         state.peak, state.peak_us = score, time_us
     before = state.told
-    state.part = part = max(state.part, math.log1p(score)) if time_us - state.first_us >= DAY_US else 0.0
+    state.part = part = max(state.part, math.log1p(counted)) if _counts(state, time_us) else 0.0
     need = _need(state, config)
     great = before + part >= need
     usual = (state.total + PRIOR_GROWTH) / (state.past + 1.0)
@@ -267,7 +278,7 @@ def _outside(
         return None
     if best in (2, 3):
         above = by_day >= 0.0
-    elif best == 4:
+    elif best == WEEK:
         above = by_week >= 0.0
     evidence: dict[str, int | float | str] = {
         "reason": REASONS[best],
@@ -276,7 +287,8 @@ def _outside(
         "excursions": round(state.past, 1),
     }
     shown = score if told or abnormal else 0.0
-    return _say(state, config, value, by_day, shown, abnormal, "up" if above else "down", evidence)
+    usual_range = (value - by_day, usual_low, usual_high)
+    return _say(state, config, usual_range, shown, abnormal, "up" if above else "down", evidence)
 
 
 def _end_excursion(state: NoveltyState, config: NoveltyConfig) -> None:
@@ -289,8 +301,13 @@ def _end_excursion(state: NoveltyState, config: NoveltyConfig) -> None:
 
 
 def _need(state: NoveltyState, config: NoveltyConfig) -> float:
-    """The growth whose chance is `config.chance`: (s + s0) (chance ^ (-1 / (n + 1)) - 1)."""
-    return (state.total + PRIOR_GROWTH) * math.expm1(-math.log(config.chance) / (state.past + 1.0))
+    """The growth whose chance is `config.chance`: (s + s0) (chance ^ (-1 / (n + 1)) - 1), or the least that counts."""
+    unlikely = (state.total + PRIOR_GROWTH) * math.expm1(-math.log(config.chance) / (state.past + 1.0))
+    return max(unlikely, LEAST_GROWTH)
+
+
+def _counts(state: NoveltyState, time_us: int) -> bool:
+    return time_us - state.first_us >= DAY_US and state.seen > LEARNING
 
 
 def _ripe(state: NoveltyState, time_us: int) -> bool:
@@ -303,8 +320,7 @@ def _ripe(state: NoveltyState, time_us: int) -> bool:
 def _say(
     state: NoveltyState,
     config: NoveltyConfig,
-    value: float,
-    by_day: float,
+    usual_range: tuple[float, float, float],
     score: float,
     abnormal: bool,
     direction: Literal["up", "down"],
@@ -319,13 +335,13 @@ def _say(
         sure = max(0.0, 1.0 - 0.3 * math.log(config.chance) / log_chance)
     else:
         threshold, sure = math.expm1(min(max(need - growth, 1e-3), GROWTH_LIMIT)), 0.0
-    expected = value - by_day
+    expected, low, high = usual_range  # the last two relative to the first
     return Verdict(
         score=score,
         threshold=min(threshold, score) if abnormal else threshold,
         expected=expected,
-        low=expected + min(state.bounds[10], 0.0),
-        high=expected + max(state.bounds[11], 0.0),
+        low=expected + min(low, 0.0),
+        high=expected + max(high, 0.0),
         direction=direction,
         confidence=sure if abnormal else min(sure, 0.69),
         abnormal=abnormal,

@@ -23,8 +23,10 @@ REASONS = ("level", "trend", "day hours", "day quick", "week", "day")
 """Names of the derived series."""
 
 HOLD = 90
-"""Steps (7.5 h), or values where they come more slowly, that a score must exceed to be told, and of quiet that end an
-excursion."""
+"""Steps (7.5 h), or values where they come more slowly, that a score must exceed to be told."""
+
+QUIET = 7
+"""Values outside no envelope that end an excursion, and 7.5 h at least."""
 
 SHRINK_EACH = 37
 """Values between two turns of forgetting in the envelope. A prime, so that it is no fixed time of day."""
@@ -35,12 +37,22 @@ MEMORY = 20.0
 PRIOR_GROWTH = 0.2
 """s0: the growth that a series counts as having shown once before it has shown any."""
 
+LEAST_GROWTH = 0.3
+"""Growth below which nothing opens, however calm the series: about a third of an envelope's width."""
+
+LEARNING = 100
+"""Values, and a day at least, whose excursions do not count: an envelope begins with no width."""
+
 WARM_UP_US = 2 * DAY_US
 WARM_UP = 200
 """Time and values before anything opens."""
 
 WEEK_US = 8 * DAY_US
 """Time before anything opens on a Saturday, Sunday or Monday."""
+
+WEEK = REASONS.index("week")
+WEEKS_US = 14 * DAY_US
+"""Time before the distance to the week's profile may open anything: a week for the profile, one for its envelope."""
 
 GAP = 5.0
 """Usual intervals after which the mean of 12 h is taken for as old as it is."""
@@ -73,8 +85,8 @@ class NoveltyConfig(msgspec.Struct, frozen=True):
     def of(cls, sensitivity: float = 0.95, measure: str = "") -> Self:
         """The configuration for `anomaly_detection_sensitivity` (0 to 1) and a measure.
 
-        The chance is 0.01 * 0.05 / (1 - sensitivity), at most 0.1. A share of a machine (`…_usage`, percent) has an
-        envelope at least a point wide.
+        The chance is 0.01 * 0.05 / (1 - sensitivity), at most 0.1. A share of a machine (`…_usage`, percent) has
+        envelopes at least two points wide.
 
         >>> [round(NoveltyConfig.of(ready).chance, 4) for ready in (0.5, 0.9, 0.95, 0.99, 1.0)]
         [0.001, 0.005, 0.01, 0.05, 0.1]
@@ -82,7 +94,7 @@ class NoveltyConfig(msgspec.Struct, frozen=True):
         if not 0.0 <= sensitivity <= 1.0:
             raise ValueError(f"sensitivity must be between 0 and 1, not {sensitivity}")
         chance = min(0.1, 0.0005 / max(1.0 - sensitivity, 0.005))
-        return cls(chance, absolute_floor=1.0 if measure.endswith("_usage") else 0.0)
+        return cls(chance, absolute_floor=2.0 if measure.endswith("_usage") else 0.0)
 
 
 class NoveltyState(

@@ -147,14 +147,14 @@ def _admit(rings: Rings, slot: int, key: str) -> Member:
 def _wait(rings: Rings, slot: int, key: str, value: float) -> None:
     if key not in rings.waiting and len(rings.waiting) >= WAITING:
         return
-    mean, deviation, disturbed = rings.waiting.get(key, (value, 0.0, 0))
+    mean, deviation, disturbed = rings.waiting.get(key, (float(value), 0.0, 0))
     off = abs(value - mean)
     if deviation and off > DISTURBED * deviation:
         disturbed = slot
     most = DISTURBED * deviation if deviation else off
     rings.waiting[key] = (
-        mean + 0.05 * (value - mean),
-        deviation + 0.05 * (min(off, most) - deviation),
+        float(mean + 0.05 * (value - mean)),
+        float(deviation + 0.05 * (min(off, most) - deviation)),
         disturbed,
     )
 

@@ -33,6 +33,7 @@ from typing import Self
 import msgspec
 
 from operators.detect import outliers
+from operators.detect.calibration import confident
 from operators.detect.outliers import Outliers
 from operators.detect.stats import MAD_TO_SIGMA, median, median_deviation, quantile
 from operators.detect.verdict import Verdict
@@ -83,6 +84,10 @@ HABIT_FREE = 7.0
 HABIT_RAISE = 4.0
 """Factor by which each alarm beyond that raises the threshold."""
 
+KNOTS = ((1.0, 0.7), (1.6, 0.77), (2.0, 0.81), (6.0, 0.9))
+"""Strength and confidence (`operators.detect.calibration`). In grown series measured: 0.6 below 1.6 (0.7 opens),
+0.77 at 1.63, 0.81 from 1.86 on, none false beyond 6. In young series it is less."""
+
 GROWN = 400
 """Values after which a series' tail is known well enough."""
 
@@ -92,8 +97,8 @@ REVIEW = 64
 GAP = 5.0
 """Usual intervals after which the trend is forgotten."""
 
-EXTREME = 1e150
-"""Values beyond are judged as this, so that squares stay finite."""
+EXTREME, TINY = 1e150, 1e-130
+"""Values beyond the one are judged as it, those nearer to 0 than the other as 0, so that squares keep their sense."""
 
 SCORE_LIMIT = 1e6
 """Greatest score: beyond it says nothing more."""
@@ -182,13 +187,15 @@ def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, al
     >>> [judge(state, i * 10_000_000, 40.0 + i % 3, config) for i in range(60)] == [None] * 60
     True
     >>> spike = judge(state, 600_000_000, 95.0, config)
-    >>> spike.abnormal, spike.direction, round(spike.expected), spike.confidence > 0.9
+    >>> spike.abnormal, spike.direction, round(spike.expected), spike.confidence > 0.75
     (True, 'up', 41, True)
     """
     if not -EXTREME < value < EXTREME:
         if math.isnan(value):
             return None
         value = math.copysign(EXTREME, value)
+    elif -TINY < value < TINY:
+        value = 0.0
     seen = state.seen
     if seen < WARM_UP:
         _warm_up(state, time_us, value)
@@ -298,8 +305,7 @@ def _weigh(
     always: bool,
 ) -> tuple[Verdict | None, float, float]:
     """The verdict on a suspicious value, and how far it may move the mean and the level."""
-    unit = state.unit
-    ring = state.ring
+    unit, ring = state.unit, state.ring
     ordered = sorted(ring)
     base = median(ordered)
     least = ordered[0]
@@ -321,19 +327,14 @@ def _weigh(
     robust_scale = max(MAD_TO_SIGMA * median_deviation(ordered, centre), tail / 1.2816, floor)
     by_mean, by_forecast, by_robust = off / mean_scale, error / error_scale, far / robust_scale
 
-    score, middle, scale = sorted(
-        [
-            (by_mean, place - off, mean_scale),
-            (by_forecast, place - error, error_scale),
-            (by_robust, centre, robust_scale),
-        ]
-    )[1]
+    means, forecasts = (by_mean, place - off, mean_scale), (by_forecast, place - error, error_scale)
+    score, middle, scale = sorted([means, forecasts, (by_robust, centre, robust_scale)])[1]
     parts = {"mean": by_mean, "forecast": by_forecast, "robust": by_robust}
     by_edge = (place - (ordered[-1] if far >= 0.0 else ordered[0])) / error_scale
     if by_edge * by_forecast > 0.0 and by_edge * far > 0.0:
         sudden = min(by_edge, by_forecast, key=abs)
         if abs(sudden) > abs(score):
-            score, middle, scale = sudden, place - error, error_scale
+            score, middle, scale = sudden, *forecasts[1:]
             parts["edge"] = by_edge
     habit = state.habit * math.exp((state.habit_seen - state.seen) / HABIT_MEMORY)
     raised = HABIT_RAISE ** max(0.0, habit - HABIT_FREE)
@@ -379,21 +380,21 @@ def _accept(state: SpikeState, value: float, place: float) -> float:
     """Take the median of the last values for the level; how far `place` is off it."""
     unit = state.unit
     recent = sorted([*state.ring[1 - ACCEPT_AFTER :], value])
-    level = median([math.asinh(item / unit) for item in recent] if unit else recent)
-    state.mean = state.level = level
-    state.trend = 0.0
-    state.run = 0
-    return place - level
+    state.mean = state.level = median([math.asinh(item / unit) for item in recent] if unit else recent)
+    state.trend, state.run = 0.0, 0
+    return place - state.level
 
 
 def confidence(score: float, threshold: float, seen: int) -> float:
-    """How sure a score is: 1 - 0.3 threshold / score, so 0.7 at the threshold and 0.85 at twice it; 0 at least.
+    """How sure a score is: by `KNOTS` of score / threshold, and 1 - 0.3 threshold / score below the threshold.
 
     A young series has to show more, since its tail is not known: its threshold counts as 2.5 times what it is at first,
     1.6 times after 100 values, as it is from `GROWN` on.
 
     >>> confidence(5.0, 5.0, 1000), round(confidence(10.0, 5.0, 1000), 2), confidence(5.0, 5.0, 30) < 0.7
-    (0.7, 0.85, True)
+    (0.7, 0.81, True)
     """
-    young = max(1.0, (GROWN / (1 + seen)) ** 0.35)
-    return max(0.0, 1.0 - 0.3 * young * threshold / score) if score > 0.0 else 0.0
+    strength = score / (threshold * max(1.0, (GROWN / (1 + seen)) ** 0.35))
+    if strength < 1.0:
+        return 1.0 - 0.3 / strength if strength > 0.3 else 0.0
+    return confident(KNOTS, strength)

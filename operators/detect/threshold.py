@@ -31,6 +31,15 @@ EVIDENCE_LIMIT = 6.0
 MARGIN_LIMIT = 0.5
 """Margin above the limit that one reading can count for."""
 
+HABIT_US = 7 * 86_400_000_000
+"""Memory of how much of the time a series is above its limit: 7 days."""
+
+HABIT_SHARE = 0.05
+"""Above its limit for more than this share of the last days, a series is so by habit."""
+
+HABIT_GAP_US = 3_600_000_000
+"""What a reading counts for at most: nobody knows how it was in a longer gap."""
+
 SCORE_MARGIN = 3.0
 """Score that the whole way from the limit to the top adds: 1 at the limit, 4 at the top (or twice the limit)."""
 
@@ -119,15 +128,37 @@ def rule_for(measure: str, thresholds: Mapping[str, float] = DEFAULT_THRESHOLDS)
     return Rule(name, measure, limit * factor, unit, top, counts)
 
 
-class ThresholdState(msgspec.Struct, gc=False, rename={"streak": "n", "weight": "e"}):
-    """Readings in a row above the limit, and the evidence that they add up to."""
+class ThresholdState(
+    msgspec.Struct,
+    gc=False,
+    rename={"streak": "n", "weight": "e", "last_us": "t", "share": "s", "usual": "u"},
+):
+    """Readings in a row above the limit, and the evidence that they add up to.
+
+    `share` of the last days (`HABIT_US`) was spent above the limit as of `last_us`; `usual`: more than `HABIT_SHARE`
+    when the present streak began.
+    """
 
     streak: int = 0
     weight: float = 0.0
+    last_us: int = 0
+    share: float = 0.0
+    usual: bool = False
+
+    def spend(self, time_us: int) -> None:
+        """Time has passed as it was at the last reading."""
+        if self.last_us:
+            gap = min(max(time_us - self.last_us, 0), HABIT_GAP_US)
+            now = 1.0 if self.streak else 0.0
+            self.share -= math.expm1(-gap / HABIT_US) * (now - self.share)
+        self.last_us = max(time_us, self.last_us)
 
 
-def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
+def judge(state: ThresholdState, rule: Rule, value: float, time_us: int | None = None) -> Verdict | None:
     """Judge one reading. None: at or below `rule.clear`. Not abnormal: between that and the limit, the streak holds.
+
+    With the event time (µs) it learns how usual it is for the series to be above the limit: where that is a habit,
+    `evidence["usual"]` is the share of time, and the pattern wakes nobody (`operators.patterns`).
 
     >>> state, rule = ThresholdState(), rule_for("cpu_usage")
     >>> [round(judge(state, rule, value).confidence, 2) for value in (80.5, 80.5, 99.0)]
@@ -135,15 +166,24 @@ def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
     >>> judge(state, rule, 60.0), round(judge(state, rule, 88.0).confidence, 2)
     (None, 0.73)
     """
+    if time_us is not None:
+        state.spend(time_us)
     if not value > rule.clear:
         if state.streak:
             state.streak, state.weight = 0, 0.0
         return None
     above = value > rule.limit
     if above:
+        if not state.streak:
+            state.usual = state.share > HABIT_SHARE
         state.streak += 1
         margin = min((value - rule.limit) / rule.limit, MARGIN_LIMIT)
         state.weight = min(state.weight + EVIDENCE_EACH + EVIDENCE_MARGIN * margin, EVIDENCE_LIMIT)
+    evidence: dict[str, int | float | str] = {
+        "rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak,
+    }  # fmt: skip
+    if state.usual:
+        evidence["usual"] = round(state.share, 4)
     return Verdict(
         score=rule.score(value),
         threshold=1.0,
@@ -153,7 +193,7 @@ def judge(state: ThresholdState, rule: Rule, value: float) -> Verdict | None:
         direction="up",
         confidence=1.0 - math.exp(-state.weight),
         abnormal=above,
-        evidence={"rule": rule.name, "limit": rule.limit, "unit": rule.unit, "in_a_row": state.streak},
+        evidence=evidence,
     )
 
 
@@ -215,7 +255,8 @@ def judge_rate(
 
     `own` is the share of failures that is usual for this series (`burst.usual`), if known. Where it is above the limit
     it takes the limit's place, and the bound has to be above it at `Z_USUAL`: that such a pipeline fails a lot was said
-    when it was new, and is not said each day.
+    when it was new, and is not said each day. `evidence["usual"]` is there then: that it is above the rule's limit is
+    no news, and whether it is worse than ever is for `burst` and `drift` to say.
 
     >>> state, rule = RateState(), rule_for("failed")
     >>> judge_rate(state, rule, 0, 17, 0), judge_rate(state, rule, 1, 1, 1).abnormal
@@ -230,12 +271,20 @@ def judge_rate(
         return None
     rate = failed / total
     limit, surely = rule.limit, Z_ONE_SIDED_95
-    if own is not None and own > limit:
+    above = own is not None and own > limit
+    if own is not None and above:
         limit, surely = min(own, 1.0), Z_USUAL
     if rate <= limit:
         return None
     bound = wilson_lower(failed, total, surely)
     z = (rate - limit) / math.sqrt(limit * (1.0 - limit) / total) if limit < 1.0 else 0.0
+    evidence: dict[str, int | float | str] = {
+        "rule": rule.name, "limit": limit, "unit": rule.unit, "rate": round(rate, 4), "lower_bound": round(bound, 4),
+        "outcomes": total, "failures": failed,
+        "window_s": round((state.slots[-1] - state.slots[0] + 1) * BUCKET_US / 1e6),
+    }  # fmt: skip
+    if above:
+        evidence["usual"] = round(limit, 4)
     return Verdict(
         score=rule.score(bound) / rule.score(limit),
         threshold=1.0,
@@ -245,14 +294,5 @@ def judge_rate(
         direction="up",
         confidence=min(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), 0.999),
         abnormal=bound > limit and failed >= JUDGED_FAILURES,
-        evidence={
-            "rule": rule.name,
-            "limit": limit,
-            "unit": rule.unit,
-            "rate": round(rate, 4),
-            "lower_bound": round(bound, 4),
-            "outcomes": total,
-            "failures": failed,
-            "window_s": round((state.slots[-1] - state.slots[0] + 1) * BUCKET_US / 1e6),
-        },
+        evidence=evidence,
     )

@@ -15,7 +15,7 @@ import msgspec
 from operators.episodes import Severity
 from operators.incident.entities import Keys, keys, related
 from operators.incident.seen import MINUTE_US, Seen
-from operators.wording import moment
+from operators.words import moment
 
 Inhibitor = Literal["quiet_hours", "holidays", "changes"]
 INHIBITORS: tuple[Inhibitor, ...] = ("quiet_hours", "holidays", "changes")

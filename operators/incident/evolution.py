@@ -1,7 +1,7 @@
-"""How patterns change: weaker, elsewhere, apart. Rows of `pattern_evolution` besides those of the partitions.
+"""How incidents change: elsewhere, apart. Rows of `pattern_evolution` besides those of the partitions.
 
-A partition tells of opening, strengthening and the end (`operators.pattern_rows`); what needs a memory of what was
-told, or of the other patterns of an incident, is found here.
+A partition tells how each pattern of its own changes (`operators.pattern_rows`); what needs the other patterns of an
+incident is found here.
 """
 
 import uuid
@@ -12,19 +12,10 @@ import msgspec
 
 from operators.incident.seen import Seen
 
-WEAKER = 1.5
-"""A score below 1/1.5 of the one last told is a weakening, as one of 1.5 times it is a strengthening."""
 NAMED = 10
 """Series that a state names."""
 
-Kind = Literal["weakening", "shifting", "splitting"]
-
-
-class Told(msgspec.Struct, rename={"score": "s", "direction": "w"}):
-    """What was last told of a pattern."""
-
-    score: float
-    direction: str | None
+Kind = Literal["shifting", "splitting"]
 
 
 class Evolution(msgspec.Struct, frozen=True):
@@ -37,45 +28,6 @@ class Evolution(msgspec.Struct, frozen=True):
     current: dict[str, Any]
     magnitude: float
     factors: dict[str, Any]
-
-
-def told_of(seen: Seen) -> Told:
-    """What is told of a pattern when it is first seen."""
-    return Told(seen.score, seen.direction)
-
-
-def compare(told: Told, before: Seen, now: Seen) -> list[Evolution]:
-    """What changed between two states of a pattern; `told` is brought up to date.
-
-    >>> from tests.operators.incident.make import seen
-    >>> first = seen("web", score=9.0)
-    >>> [(one.kind, one.magnitude) for one in compare(told_of(first), first, seen("web", score=5.0))]
-    [('weakening', -4.0)]
-    >>> compare(told_of(first), first, seen("web", score=7.0))
-    []
-    """
-    found = []
-    if now.direction != told.direction and now.direction is not None:
-        if told.direction is not None:
-            found.append(
-                Evolution(
-                    now.pattern_id, "shifting", now.last_observed_us,
-                    _state(before), _state(now), now.score - told.score,
-                    {"direction": [told.direction, now.direction]},
-                )
-            )  # fmt: skip
-        told.direction, told.score = now.direction, now.score
-    elif now.is_active and now.score * WEAKER < told.score:
-        found.append(
-            Evolution(
-                now.pattern_id, "weakening", now.last_observed_us,
-                _state(before) | {"score": told.score}, _state(now), now.score - told.score,
-                {"value": [before.value, now.value]},
-            )
-        )  # fmt: skip
-        told.score = now.score
-    told.score = max(told.score, now.score)
-    return found
 
 
 def moved(members: Sequence[Seen], new: Seen) -> Evolution | None:
@@ -129,13 +81,3 @@ def _series(seen: Seen) -> str:
 
 def _names(members: Collection[Seen]) -> list[str]:
     return sorted({_series(one) for one in members})[:NAMED]
-
-
-def _state(seen: Seen) -> dict[str, Any]:
-    return {
-        "score": seen.score,
-        "severity": seen.severity,
-        "value": seen.value,
-        "direction": seen.direction,
-        "is_active": seen.is_active,
-    }

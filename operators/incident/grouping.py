@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from operators.identity import identity
 from operators.incident.entities import Links, related, root
-from operators.incident.evolution import Evolution, compare, moved, split, told_of
+from operators.incident.evolution import Evolution, moved, split
 from operators.incident.index import Index
 from operators.incident.seen import GroupingConfig, Seen
 from operators.incident.state import GrouperState, Incident, Member, Rate
@@ -157,7 +157,7 @@ class Grouper:
         self._count(seen)
         own = Incident(incident_id(seen.pattern_id), seen.pattern_id, seen.opened_us, clock, [seen.pattern_id])
         self.state.incidents[own.incident_id] = own
-        self.state.members[seen.pattern_id] = Member(seen, own.incident_id, clock, told_of(seen))
+        self.state.members[seen.pattern_id] = Member(seen, own.incident_id, clock)
         self._out.moved[seen.pattern_id] = own.incident_id
         self._index.add(seen)
         incident = self._merge([own, *self._neighbours(seen)])
@@ -178,7 +178,6 @@ class Grouper:
         if (before.opened_us, before.input) != (seen.opened_us, seen.input):
             self._index.remove(before)
             self._index.add(seen)
-        self._out.evolution += compare(member.told, before, seen)
         incident = self.state.incidents[member.incident]
         incident.started_us = min(incident.started_us, seen.opened_us)
         if not before.is_active and (seen.is_active or seen.end_us > before.end_us):
@@ -350,4 +349,4 @@ class Grouper:
 
     def _touch(self, incident: Incident) -> None:
         self._out.touched[incident.incident_id] = None
-        self._next = 0
+        self._next = min(self._next, self._due(incident))

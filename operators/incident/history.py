@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from operators.wording import moment
+from operators.words import moment
 
 MOST = 5
 """Occurrences that an incident shows."""

@@ -1,8 +1,9 @@
 """Series that hang together, as groups of bounded size, and the two tracks that look at a group as a whole.
 
 A group is a connected component of series by the names of their entities (`entities.keys`): a host's resources, the
-metrics tagged with it, the integrations that its system is an end of. Links that the correlation track finds tie their
-entities together for grouping; what the multivariate track finds is a pattern of its own, in the group's root.
+metrics tagged with it, the integrations that its system is an end of. A link that the correlation track finds ties its
+entities together for grouping, and is a pattern of the series that follows (severity info: it is knowledge, not
+trouble); what the multivariate track finds is a pattern of its own, in the group's root.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +12,12 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from operators.detect import correlation, multivariate
-from operators.detect.correlation import CorrelationConfig, CorrelationState
+from operators.detect.correlation import CorrelationConfig, CorrelationState, Link
 from operators.detect.multivariate import MultivariateConfig, MultivariateState
 from operators.detect.verdict import Verdict
 from operators.episodes import Episode, Life, Subject
 from operators.incident.entities import Tie, keys, root
-from operators.patterns import Change, advance, expire
+from operators.patterns import Change, advance, expire, resolve
 
 DETECTOR = "multivariate"
 MEASURE = "joint"
@@ -64,15 +65,19 @@ class TieState(msgspec.Struct, rename={"first": "a", "second": "b", "strength": 
 
 
 class GroupState(
-    msgspec.Struct, rename={"correlation": "c", "multivariate": "m", "episode": "e", "ties": "t", "kind": "k"}
-):
-    """What is remembered of a group; `ties` by the names of the series."""
+    msgspec.Struct,
+    rename={
+        "correlation": "c", "multivariate": "m", "episode": "e", "ties": "t", "kind": "k", "followers": "f",
+    },
+):  # fmt: skip
+    """What is remembered of a group; `ties` by the names of both series, `followers` by the name of the one."""
 
     kind: str = "metric"
     correlation: CorrelationState = msgspec.field(default_factory=CorrelationState)
     multivariate: MultivariateState = msgspec.field(default_factory=MultivariateState)
     episode: Episode | None = None
     ties: dict[str, TieState] = {}
+    followers: dict[str, Episode] = {}
 
 
 class RelatedState(msgspec.Struct, rename={"version": "v", "minute": "m", "groups": "g"}):
@@ -141,27 +146,77 @@ def move(
     values: Mapping[str, float],
     life: Life,
     look: tuple[CorrelationConfig, MultivariateConfig],
-) -> Change | None:
-    """Take in the values of one minute, by `Series.name`; what became of the group's joint pattern."""
-    by_name = {one.name: one for one in group.series}
-    for link in correlation.advance(state.correlation, minute_us, values, look[0]):
-        name = f"{link.leader}\0{link.follower}"
-        first, second = by_name.get(link.leader), by_name.get(link.follower)
-        if link.verdict == "gone" or first is None or second is None or first.entity == second.entity:
-            state.ties.pop(name, None)
-        else:
-            state.ties[name] = TieState(first.entity, second.entity, min(1.0, abs(link.strength)), link.lag_us)
+) -> list[Change]:
+    """Take in the values of one minute, by `Series.name`; what became of the group's patterns."""
+    changes = _follow(state, group, minute_us, correlation.advance(state.correlation, minute_us, values, look[0]))
     verdict = multivariate.advance(state.multivariate, minute_us, values, look[1])
     if verdict is None and state.episode is None:
-        return None
+        return changes
     if not values and state.episode is not None:
         state.episode, change = expire(state.episode, subject(group), minute_us, life)
-        return change
-    score = verdict.score if verdict is not None else 0.0
-    state.episode, change = advance(
-        state.episode, subject(group), DETECTOR, _in_distances(verdict), score, minute_us, life
-    )
-    return change
+    else:
+        score = verdict.score if verdict is not None else 0.0
+        state.episode, change = advance(
+            state.episode, subject(group), DETECTOR, _in_distances(verdict), score, minute_us, life
+        )
+    return changes if change is None else [*changes, change]
+
+
+def _follow(state: GroupState, group: Group, minute_us: int, links: Sequence[Link]) -> list[Change]:
+    """Keep the ties, and the pattern of each series that follows others: open while it follows any."""
+    by_name = {one.name: one for one in group.series}
+    changes: list[Change] = []
+    for link in links:
+        name = f"{link.leader}\0{link.follower}"
+        first, second = by_name.get(link.leader), by_name.get(link.follower)
+        if first is None or second is None:
+            state.ties.pop(name, None)
+            continue
+        if link.verdict == "gone":
+            state.ties.pop(name, None)
+        else:
+            strength = min(1.0, abs(link.strength))
+            state.ties[name] = TieState(first.entity, second.entity, strength, link.lag_us)
+        change = _followed(state, link, second, minute_us)
+        if change is not None:
+            changes.append(change)
+    return changes
+
+
+def _followed(state: GroupState, link: Link, follower: Series, minute_us: int) -> Change | None:
+    about = Subject(follower.entity, follower.measure, follower.kind, INPUT, 0)
+    episode = state.followers.get(link.follower)
+    if link.verdict == "gone":
+        if episode is None or any(name.endswith(f"\0{link.follower}") for name in state.ties):
+            return None
+        del state.followers[link.follower]
+        resolve(episode, minute_us)
+        return Change("resolved", episode, about)
+    fresh = episode is None
+    strength = min(1.0, abs(link.strength))
+    verdict = Verdict(
+        score=1.0 + strength,
+        threshold=1.0,
+        expected=0.0,
+        low=-1.0,
+        high=1.0,
+        direction="up" if link.strength >= 0.0 else "down",
+        confidence=max(0.0, 1.0 - link.q_value),
+        abnormal=True,
+        evidence={
+            "leader": link.leader, "lag_s": link.lag_us / 1e6, "strength": round(link.strength, 4),
+            "p_value": float(f"{link.p_value:.3g}"), "q_value": float(f"{link.q_value:.3g}"), "n": link.n,
+        },
+    )  # fmt: skip
+    found, change = advance(episode, about, "correlation", verdict, link.strength, minute_us)
+    if found is None:
+        return None
+    state.followers[link.follower] = found
+    leaders = [(name.partition("\0")[0], tie.strength) for name, tie in state.ties.items()
+               if name.endswith(f"\0{link.follower}")]  # fmt: skip
+    total = sum(share for _, share in leaders) or 1.0
+    found.contributors = sorted(((name, share / total) for name, share in leaders), key=lambda one: (-one[1], one[0]))
+    return change if fresh or (change is not None and change.kind != "observed") else None
 
 
 def subject(group: Group) -> Subject:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import msgspec
 
 from operators.episodes import Severity
-from operators.incident.evolution import Told
 from operators.incident.seen import Seen
 
 Status = Literal["open", "resolved", "merged", "retracted", "silent"]
@@ -30,13 +29,12 @@ class Signature(
     changes: int
 
 
-class Member(msgspec.Struct, rename={"seen": "p", "incident": "i", "arrived_us": "a", "told": "t"}):
+class Member(msgspec.Struct, rename={"seen": "p", "incident": "i", "arrived_us": "a"}):
     """A pattern and its incident. `arrived_us` is the clock when it last changed."""
 
     seen: Seen
     incident: uuid.UUID
     arrived_us: int
-    told: Told
 
 
 class Incident(

@@ -8,7 +8,7 @@ from operators.incident.entities import root
 from operators.incident.seen import GroupingConfig, Seen
 from operators.incident.state import Incident, Signature
 from operators.notices import Evidence, Notice
-from operators.wording import moment
+from operators.words import moment
 
 MOST_EVIDENCE = 10
 """Patterns that a notice shows."""

@@ -135,6 +135,13 @@ _EARLIER = """
 SELECT FROM {view}
 WHERE entity = %(entity)s AND measure = %(measure)s AND "time" >= %(start)s AND "time" < %(end)s LIMIT 1
 """
+_LAST = """
+SELECT coalesce(
+    (SELECT max(r.last_at) FROM rollups_5m AS r WHERE r.series_id = %(id)s AND r."time" = (
+        SELECT b."time" FROM rollups_5m AS b WHERE b.series_id = %(id)s ORDER BY b."time" DESC LIMIT 1)),
+    (SELECT max("time") + interval '24 h' FROM series_1d WHERE entity = %(entity)s AND measure = %(measure)s)
+)
+"""
 
 
 class Metrics(Module):
@@ -214,6 +221,13 @@ class Metrics(Module):
                 if not self._reaches_further(series, level, start, found[0].time if found else end):
                     break
         return Points(step, found, gaps(found, step))
+
+    def last_time(self, series: Series) -> datetime | None:
+        """Time of a series' last value, the end of its last day where only days are kept; None where nothing is."""
+        values = {"id": series.series_id, "entity": series.entity, "measure": series.measure}
+        with self.database.read() as connection:
+            row = connection.execute(_LAST, values).fetchone()
+        return None if row is None else row[0]
 
     def _points(self, series: Series, start: datetime, end: datetime, level: int, step: int) -> list[Point]:
         since = floor(start, step)

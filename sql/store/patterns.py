@@ -11,7 +11,7 @@ from sql.store.page import Page
 from sql.store.pool import Database
 from sql.store.repository import Module, Repository
 from sql.store.table import DERIVED, Json, Record, TableOf, derived
-from sql.store.where import at_least, below, between, contains, equals, one_of
+from sql.store.where import at_least, below, between, contains, equals, one_of, starts
 
 
 class DetectedPattern(Record, frozen=True, kw_only=True):
@@ -108,6 +108,9 @@ class OpenCount(Record, frozen=True, kw_only=True):
     n: int
 
 
+NIGHTLY = "nightly: "
+"""What the algorithms of the nightly flow begin with."""
+
 DETECTED_PATTERNS = TableOf(
     DetectedPattern, "detected_patterns", kept=("event_time", "ingested_at", "decided_at", "written_at")
 )
@@ -157,6 +160,7 @@ class Patterns(Module):
         measure: str | None = None,
         active: bool | None = None,
         least_confidence: float | None = None,
+        nightly: bool | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         order: str = "detected_at",
@@ -164,7 +168,10 @@ class Patterns(Module):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[DetectedPattern]:
-        """Patterns detected in [since, until); `entity_part` is a part of the entity's name."""
+        """Patterns detected in [since, until); `entity_part` is a part of the entity's name.
+
+        `nightly`: those that the nightly flow mined from history, or those of the realtime flow; None = both.
+        """
         conditions = [
             one_of("pattern_type", types),
             one_of("pattern_category", categories),
@@ -174,6 +181,7 @@ class Patterns(Module):
             equals("measure", measure),
             equals("is_active", active),
             at_least("confidence_score", least_confidence),
+            starts("detection_algorithm", NIGHTLY, nightly),
             *between("detected_at", since, until),
         ]
         return self.patterns.page(conditions, order=order, descending=descending, limit=limit, after=after)

@@ -1,8 +1,11 @@
 """Everything in one: the modules over one database."""
 
+from sql.store.api import Analyses, Tokens, Updates
+from sql.store.incidents import Incidents
 from sql.store.integration import Integration
 from sql.store.metrics import Metrics
 from sql.store.models import Models
+from sql.store.overview import Overview
 from sql.store.patterns import Patterns
 from sql.store.performance import Performance
 from sql.store.pipelines import Pipelines
@@ -24,3 +27,8 @@ class Store:
         self.patterns = Patterns(database)
         self.models = Models(database)
         self.stream = Stream(database)
+        self.incidents = Incidents(database)
+        self.overview = Overview(database)
+        self.tokens = Tokens(database)
+        self.analyses = Analyses(database)
+        self.updates = Updates(database)

@@ -13,6 +13,8 @@ _FORMS = {
     "at_least": sql.SQL("{} >= %s"),
     "below": sql.SQL("{} < %s"),
     "has": sql.SQL("{} @> ARRAY[%s]"),
+    "starts": sql.SQL("starts_with({}, %s)"),
+    "starts_not": sql.SQL("NOT starts_with({}, %s)"),
     "contains": sql.SQL("position(lower(%s) IN lower({})) > 0"),
 }
 
@@ -62,6 +64,11 @@ def has(column: str, value: Any) -> Condition | None:
 def contains(column: str, text: str | None) -> Condition | None:
     """The column's text contains this, in capitals or not. No character has a special meaning."""
     return Condition(column, "contains", text) if text else None
+
+
+def starts(column: str, text: str, wanted: bool | None) -> Condition | None:
+    """The column's text begins with this (`wanted`), or does not; None holds always."""
+    return None if wanted is None else Condition(column, "starts" if wanted else "starts_not", text)
 
 
 def between(column: str, since: datetime | None, until: datetime | None) -> list[Condition | None]:

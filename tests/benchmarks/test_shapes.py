@@ -216,7 +216,7 @@ def test_a_quick_run_ends_in_one_json_line():
     )  # fmt: skip
     last = json.loads(done.stdout.strip().splitlines()[-1])
     assert last["recall"]["level shift up 10"] > 0.5
-    assert set(last["pages_a_week_50_series"]) == {"5 min", "runs", "all"}
+    assert set(last["pages_a_week_50_series"]) == {"5 min", "runs", "synthetic", "all"}
     assert last["homeless"] == 0
 
 

@@ -18,7 +18,7 @@ from flows.desk import CorrelatorConfig, Desk
 from operators.incident import changes
 from operators.incident.entities import Tie
 from operators.incident.grouping import incident_id
-from operators.incident.seen import HOUR_US, MINUTE_US, GroupingConfig, Seen
+from operators.incident.seen import HOUR_US, MINUTE_US, Seen
 from operators.notices import Notice
 from sinks import incidents as sink
 from tests.flows.incident_rows import connect, label, put, run, tables, when
@@ -374,16 +374,3 @@ def test_the_writers_rights_are_enough(database: str, connection: Connection) ->
         assert correlate(url).patterns == 2
     finally:
         connection.execute(f"DROP OWNED BY {login}; DROP ROLE {login}".encode())
-
-
-def test_the_group_config_comes_from_the_settings() -> None:
-    from flows.settings import load
-
-    given = load(
-        env_file=None, incident_window_seconds=60, incident_burst_patterns=7, incident_inhibited_by="holidays,changes",
-        holidays='["12-25"]', quiet_hours='[{"days": "sun", "from": "00:00", "to": "24:00"}]',
-    )  # fmt: skip
-    config = desk.config_of(given)
-    assert config.grouping == GroupingConfig(window_us=MINUTE_US, burst_patterns=7)
-    assert config.inhibited_by == ("holidays", "changes")
-    assert config.calendar.at(T0 - HOUR_US) == ("quiet_hours", "quiet hours sun 00:00-24:00 UTC")

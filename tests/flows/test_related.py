@@ -70,6 +70,14 @@ def test_a_lag_between_two_series_becomes_a_link_of_their_entities(connection: C
     ((first, second, tie),) = related.ties()
     assert (first, second, tie.kind, tie.lag_us) == ("web", "api{host=web}", "correlation", 5 * MINUTE_US)
     assert 0.5 < tie.strength <= 1.0
+    (row,) = connection.execute(
+        "SELECT entity, measure, severity, is_active, pattern_name, pattern_data -> 'contributors' -> 0 ->> 'name'"
+        " FROM detected_patterns WHERE pattern_type = 'correlation'"
+    ).fetchall()
+    assert row[0] == second
+    assert row[2:4] == ("info", True)
+    assert f" of {second} follows " in row[4]
+    assert first in row[5]
     assert Related(RelatedConfig(), Clock(T0)).ties() == []
     assert related.step(connection, True) is False, "nothing is left"
 
@@ -121,11 +129,11 @@ def test_live_a_minute_is_fed_once_it_is_settled(connection: Connection) -> None
 def test_what_is_unusual_about_a_group_is_a_pattern_in_an_incident(database: str, connection: Connection) -> None:
     noise = random.Random(1)
     load, minutes = 0.0, {}
-    for minute in range(2000):
+    for minute in range(5000):
         load = 0.97 * load + noise.gauss(0, 1)
-        if minute == 1900:
+        if minute == 4500:
             load = 5.0
-        cpu = 0.0 if 1900 <= minute < 1920 else load
+        cpu = 0.0 if 4500 <= minute < 4520 else load
         minutes[minute] = {
             CPU: 50 + cpu + noise.gauss(0, 0.3), QUEUE: 9 * load + noise.gauss(0, 3), DISK: noise.gauss(0, 1)
         }  # fmt: skip
@@ -139,10 +147,12 @@ def test_what_is_unusual_about_a_group_is_a_pattern_in_an_incident(database: str
     )
     assert swept.patterns == len(found) >= 1
     assert found[0][:4] == ("web", "joint", "multivariate", "web")
-    assert START + timedelta(minutes=1900) < found[0][4] < START + timedelta(minutes=1910)
-    assert query(connection, "SELECT count(*) FROM pattern_evolution WHERE evolution_type = 'opened'") == [
-        (len(found),)
-    ]
+    assert START + timedelta(minutes=4500) < found[0][4] < START + timedelta(minutes=4515)
+    opened = (
+        "SELECT count(*) FROM pattern_evolution AS e JOIN detected_patterns AS p ON p.id = e.pattern_id"
+        " WHERE evolution_type = 'opened' AND pattern_type = 'multivariate'"
+    )
+    assert query(connection, opened) == [(len(found),)]
 
 
 def test_switched_off_nothing_is_read(connection: Connection) -> None:

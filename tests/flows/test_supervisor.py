@@ -95,7 +95,8 @@ def test_a_bounded_run(plan: Plan) -> None:
     assert "hindsight status" in printed
     with psycopg.connect(str(plan.database_url)) as connection:
         assert connection.execute("SELECT to_regclass('detected_patterns')").fetchone() != (None,)
-    kinds = {json.loads(line)["data"]["resource_type"] for line in flow.inputs[0].read_text().splitlines()}
+    (host,) = [path for path in flow.inputs if path.name == "host.jsonl"]
+    kinds = {json.loads(line)["data"]["resource_type"] for line in host.read_text().splitlines()}
     assert {"cpu", "memory", "disk"} <= kinds
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("collect-", "view"))]
 
@@ -197,7 +198,7 @@ def test_the_spools_of_earlier_runs_are_read_too(plan: Plan) -> None:
         spool.append([{"id": "1"}])
     flow = Flow()
     run(plan, flow)
-    assert [path.name for path in flow.inputs] == ["git-acme-shop.jsonl", "host.jsonl"]
+    assert [path.name for path in flow.inputs] == ["api.jsonl", "git-acme-shop.jsonl", "host.jsonl"]
 
 
 def test_the_history_of_a_repository(plan: Plan, tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_the_history_of_a_repository(plan: Plan, tmp_path: Path) -> None:
         subprocess.run(["git", *command], check=True)
     flow = Flow()
     run(Plan(**{**vars(plan), "repo": repo, "host_interval_s": None, "duration_s": 1.0}), flow)
-    assert [path.name for path in flow.inputs] == ["git-shop.jsonl"]
+    assert [path.name for path in flow.inputs] == ["api.jsonl", "git-shop.jsonl"]
     assert flow.lines == 3
 
 

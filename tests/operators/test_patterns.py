@@ -12,6 +12,7 @@ from operators.identity import NAMESPACE
 from operators.patterns import (
     Episode,
     Life,
+    Past,
     Pattern,
     Subject,
     advance,
@@ -23,6 +24,7 @@ from operators.patterns import (
 )
 
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 WEB = Subject("web-1", "cpu_usage", "resource", "hindsight.events.metric.v1", 3)
 LIFE = Life()
 
@@ -352,9 +354,11 @@ def test_a_snapshot_is_the_last_change():
 
 
 def test_a_pattern_weakens_and_comes_back():
-    told, _ = drive(every(10, verdict(40.0), verdict(39.0), verdict(17.0), verdict(12.0), verdict(28.0)))
-    assert kinds(told) == ["opened", "observed", "weakening", "observed", "strengthening"]
-    pattern = told[2][1]
+    scores = (40.0, 39.0, 38.0, 17.0, 12.0, 28.0)
+    told, _ = drive(every(10, *map(verdict, scores)))
+    assert kinds(told) == ["opened", "observed", "strengthening", "weakening", "observed", "strengthening"]
+    assert told[2][1].before == (40.0, "medium", "up"), "a third observation may wake somebody"
+    pattern = told[3][1]
     assert pattern.before == (40.0, "high", "up")
     assert pattern.score == 17.0
     assert pattern.peak_score == 40.0
@@ -363,3 +367,38 @@ def test_a_pattern_weakens_and_comes_back():
 def test_a_pattern_shifts_when_it_turns():
     told, _ = drive(every(10, verdict(), verdict(direction="down"), verdict(direction="down"), verdict()))
     assert kinds(told) == ["opened", "shifting", "observed", "shifting"]
+
+
+@pytest.mark.parametrize(
+    ("detector", "count", "evidence", "most"),
+    [("spike", 2, {}, "medium"), ("spike", 3, {}, "high"), ("drift", 9, {}, "medium"), ("threshold", 1, {}, "high"),
+     ("threshold", 9, {"usual": 0.4}, "medium"), ("correlation", 9, {}, "info")],
+)  # fmt: skip
+def test_who_may_wake_somebody(detector, count, evidence, most):
+    episode = Episode(detector, 0, SECOND, SECOND, count=count, peak_score=40.0, threshold=5.0, evidence=evidence)
+    if detector == "threshold":
+        evidence |= {"rule": "r", "limit": 5.0, "unit": "%", "in_a_row": 1}
+    if detector in ("drift", "correlation"):
+        evidence |= {"leader": "a", "lag_s": 0.0, "strength": 1.0, "q_value": 0.0, "n": 9}
+    assert snapshot_pattern(episode, WEB).severity == most
+
+
+def drive_again(past, *scores, value=97.2):
+    """Severity of an episode of as many observations, given the peaks of earlier ones and when they opened."""
+    earlier = [Past(at, at + SECOND, peak, "high", 5, "resolved") for at, peak in past]
+    episode = None
+    for place, score in enumerate(scores):
+        said, at = verdict(score), 40 * DAY + place * 10 * SECOND
+        episode, _ = advance(episode, WEB, "spike", said, value, at, past=earlier)
+    return snapshot_pattern(episode, WEB)
+
+
+def test_what_comes_and_goes_by_itself_wakes_nobody_the_fourth_time():
+    lately = [(39 * DAY, 97.2), (30 * DAY, 98.0), (20 * DAY, 97.2)]
+    long = (40.0,) * 3
+    assert drive_again([], *long).severity == "high"
+    assert drive_again(lately[:2], *long).severity == "high"
+    found = drive_again(lately, *long)
+    assert (found.severity, found.evidence["familiar"]) == ("medium", 3)
+    assert drive_again(lately, *long, value=99.0).severity == "high", "worse than it ever was"
+    assert drive_again([*lately[:2], (5 * DAY, 99.0)], *long).severity == "high", "long ago"

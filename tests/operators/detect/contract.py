@@ -37,7 +37,7 @@ def check_detector(track: Track) -> None:
     """Raise AssertionError where `track` breaks the contract of detectors."""
     for name, points in _inputs(track).items():
         verdicts, state = track.run(points)
-        _well_formed(track, verdicts, f"{track.name} on {name}")
+        _well_formed(verdicts, f"{track.name} on {name}")
         assert len(encode(state)) <= track.size_limit, f"{track.name} on {name}: state of {len(encode(state))} bytes"
         again, twin = track.run(points)
         assert again == verdicts, f"{track.name} on {name}: not deterministic"
@@ -82,17 +82,22 @@ def _inputs(track: Track) -> dict[str, Points]:
     }  # fmt: skip
 
 
-def _well_formed(track: Track, verdicts: Sequence[Verdict | None], where: str) -> None:
+def _well_formed(verdicts: Sequence[Verdict | None], where: str) -> None:
     for verdict in verdicts:
-        if verdict is None:
-            continue
-        assert 0.0 <= verdict.confidence <= 1.0, where
-        numbers = (verdict.score, verdict.threshold, verdict.expected, verdict.low, verdict.high)
-        assert all(map(math.isfinite, numbers)), f"{where}: {verdict}"
-        assert verdict.threshold > 0.0, where
-        assert verdict.low <= verdict.expected <= verdict.high, f"{where}: {verdict}"
-        assert verdict.score >= verdict.threshold or not verdict.abnormal, f"{where}: {verdict}"
-        assert msgspec.json.decode(msgspec.json.encode(verdict.evidence)) == verdict.evidence, where
+        check_verdict(verdict, where)
+
+
+def check_verdict(verdict: Verdict | None, where: str) -> None:
+    """Raise AssertionError where a verdict makes no sense."""
+    if verdict is None:
+        return
+    assert 0.0 <= verdict.confidence <= 1.0, where
+    numbers = (verdict.score, verdict.threshold, verdict.expected, verdict.low, verdict.high)
+    assert all(map(math.isfinite, numbers)), f"{where}: {verdict}"
+    assert verdict.threshold > 0.0, where
+    assert verdict.low <= verdict.expected <= verdict.high, f"{where}: {verdict}"
+    assert verdict.score >= verdict.threshold or not verdict.abnormal, f"{where}: {verdict}"
+    assert msgspec.json.decode(msgspec.json.encode(verdict.evidence)) == verdict.evidence, where
 
 
 def _no_look_ahead(track: Track, points: Points, verdicts: Sequence[Verdict | None], name: str) -> None:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from operators.detect import burst, novelty, prior, spike, threshold
+from operators.detect import burst, drift, flatline, missing, novelty, outcome_drift, prior, spike, threshold, trend
 from operators.detect.verdict import Verdict
 from tests.operators.detect.contract import Track, check_detector
 
@@ -15,12 +15,27 @@ for host in range(20):
     prior.grow(GROUP, host, [35.0 + host % 10 + i % 5 for i in range(30)])
 YOUNG = prior.PriorConfig()
 
+
+def slow(name, module, state_type, config, size_limit, outcomes=False):
+    """A detector of slow things, as it is and with a score for each value."""
+    return [
+        Track(
+            name + (", always" if always else ""),
+            state_type,
+            lambda *point, always=always: module.judge(*point, config, always=always),
+            size_limit,
+            outcomes,
+        )
+        for always in (False, True)
+    ]
+
+
 TRACKS = [
     Track("spike", spike.SpikeState, lambda state, time, value: spike.judge(state, time, value, SPIKE), 1100),
     Track("spike, always", spike.SpikeState, lambda *point: spike.judge(*point, SPIKE, always=True), 1100),
     Track("novelty", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY), 2600),
     Track("novelty, always", novelty.NoveltyState, lambda *point: novelty.judge(*point, NOVELTY, always=True), 2600),
-    Track("limit", threshold.ThresholdState, lambda state, _, value: threshold.judge(state, CPU, value), 40),
+    Track("limit", threshold.ThresholdState, lambda state, time, value: threshold.judge(state, CPU, value, time), 60),
     Track(
         "rate",
         threshold.RateState,
@@ -44,6 +59,11 @@ TRACKS = [
         300,
         outcomes=True,
     ),
+    *slow("drift", drift, drift.DriftState, drift.DriftConfig(), 6144),
+    *slow("trend", trend, trend.TrendState, trend.TrendConfig(), 2048),
+    *slow("flatline", flatline, flatline.FlatlineState, flatline.FlatlineConfig(), 300),
+    *slow("missing", missing, missing.MissingState, missing.MissingConfig(), 300),
+    *slow("outcome drift", outcome_drift, outcome_drift.OutcomeState, outcome_drift.OutcomeConfig(), 100, True),
 ]
 
 

@@ -3,10 +3,12 @@ import math
 import msgspec
 import pytest
 
-from operators.detect import correlation
+from operators.detect import correlation, multivariate
+from tests.operators.detect.contract import check_verdict
 from tests.operators.detect.group_contract import GroupTrack, check_group_detector
 
 CORRELATION = correlation.CorrelationConfig()
+MULTIVARIATE = multivariate.MultivariateConfig(least=0.5, return_blocks=30.0)
 
 
 def sound_links(links):
@@ -20,6 +22,10 @@ def sound_links(links):
         assert msgspec.json.decode(msgspec.json.encode(link.evidence)) == link.evidence
 
 
+def sound_verdict(verdict):
+    check_verdict(verdict, "multivariate")
+
+
 TRACKS = [
     GroupTrack(
         "correlation",
@@ -29,11 +35,31 @@ TRACKS = [
         4600,
         480,
     ),
+    GroupTrack(
+        "multivariate",
+        multivariate.MultivariateState,
+        lambda state, time, values: multivariate.advance(state, time, values, MULTIVARIATE),
+        sound_verdict,
+        1600,
+        600,
+    ),
+    GroupTrack(
+        "multivariate, always",
+        multivariate.MultivariateState,
+        lambda state, time, values: multivariate.advance(state, time, values, MULTIVARIATE, always=True),
+        sound_verdict,
+        1600,
+        600,
+    ),
 ]
 
 
 @pytest.mark.parametrize("track", TRACKS, ids=lambda track: track.name)
-def test_group_detector_keeps_the_contract(track):
+def test_group_detector_keeps_the_contract(track, monkeypatch):
+    # A warm-up of a day and a half would make the check take minutes.
+    monkeypatch.setattr(multivariate, "YOUNG", 60)
+    monkeypatch.setattr(multivariate, "BLOCK", 10)
+    monkeypatch.setattr(multivariate, "LEAST_BLOCKS", 6)
     check_group_detector(track)
 
 

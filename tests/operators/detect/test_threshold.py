@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.detect import threshold
 from operators.detect.stats import wilson_lower
 from operators.detect.threshold import (
     BUCKET_US,
@@ -232,6 +233,14 @@ def test_above_its_own_rate_it_is_told_still():
     assert said[-1].score >= 1.0
 
 
+@pytest.mark.parametrize(("own", "usual"), [(None, None), (0.03, None), (0.45, 0.45)])
+def test_what_is_usual_is_said_to_be(own, usual):
+    state = RateState()
+    said = [judge_rate(state, FAILED, run * SECOND, 1, 1, own) for run in range(40)][-1]
+    assert said.abnormal
+    assert said.evidence.get("usual") == usual
+
+
 def test_an_own_rate_below_the_limit_changes_nothing():
     states = RateState(), RateState()
     for run in range(60):
@@ -261,3 +270,21 @@ def test_no_outcomes_change_nothing():
     state.update(5, 0, 0)
     assert state == RateState()
     assert state.rate == 0.0
+
+
+def test_a_machine_that_is_always_busy_is_so_by_habit():
+    """After half a day above the limit the next time is no news; after a fortnight below it, it is again."""
+    state, rule = threshold.ThresholdState(), threshold.rule_for("cpu_usage")
+    minute = 60_000_000
+    at = 1_767_607_200_000_000
+    assert "usual" not in threshold.judge(state, rule, 95.0, at).evidence
+    for _ in range(12 * 60):
+        at += minute
+        said = threshold.judge(state, rule, 95.0, at)
+    assert "usual" not in said.evidence, "not while it lasts"
+    assert state.share == pytest.approx(1 - math.exp(-0.5 / 7), rel=1e-6)
+    assert threshold.judge(state, rule, 10.0, at + minute) is None
+    assert threshold.judge(state, rule, 95.0, at + 2 * minute).evidence["usual"] == pytest.approx(0.069, abs=0.001)
+    for hour in range(14 * 24):
+        assert threshold.judge(state, rule, 10.0, at + (hour + 1) * 60 * minute) is None
+    assert "usual" not in threshold.judge(state, rule, 95.0, at + 15 * 24 * 60 * minute).evidence

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from operators.incident.entities import keys, related
-from operators.incident.evolution import compare, groups, moved, split, told_of
+from operators.incident.evolution import groups, moved, split
 from operators.incident.grouping import Grouper
 from operators.incident.seen import MINUTE_US, GroupingConfig, Seen
 from tests.operators.incident.make import T0, seen
@@ -11,27 +11,6 @@ from tests.operators.incident.make import T0, seen
 
 def together(one: Seen, other: Seen) -> bool:
     return related(keys(one.entity, one.kind), keys(other.entity, other.kind))
-
-
-def test_weakening_is_told_once_a_step_down_and_again_after_strength_came_back() -> None:
-    first = seen("web", score=18.0)
-    told = told_of(first)
-    kinds = []
-    before = first
-    for score in (13.0, 11.9, 9.0, 7.9, 30.0, 19.0, 21.0):
-        now = seen("web", score=score)
-        kinds.append([one.kind for one in compare(told, before, now)])
-        before = now
-    assert kinds == [[], ["weakening"], [], ["weakening"], [], ["weakening"], []]
-    over = msgspec.structs.replace(before, score=0.0, is_active=False, resolved_us=before.last_observed_us)
-    assert compare(told, before, over) == [], "its end is told as such"
-
-
-def test_a_change_of_direction_is_a_shift_with_both_states() -> None:
-    up, down = seen("web", value=9.0), seen("web", direction="down", value=-9.0, score=8.0)
-    (row,) = compare(told_of(up), up, down)
-    assert (row.kind, row.previous["value"], row.current["value"], row.magnitude) == ("shifting", 9.0, -9.0, -1.0)
-    assert row.factors == {"direction": ["up", "down"]}
 
 
 def test_a_shift_to_another_series_needs_all_earlier_ones_to_have_ended() -> None:
@@ -69,4 +48,4 @@ def test_the_grouper_tells_of_all_of_them() -> None:
     over = msgspec.structs.replace(bridge, is_active=False, resolved_us=T0 + 2 * MINUTE_US)
     weaker = msgspec.structs.replace(left, score=3.0)
     out = grouper.advance([over, weaker, seen("b", 3, kind="resource")], now_us=T0 + 3 * MINUTE_US)
-    assert [one.kind for one in out.evolution] == ["weakening", "splitting"]
+    assert [one.kind for one in out.evolution] == ["splitting"]

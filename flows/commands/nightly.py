@@ -1,0 +1,154 @@
+"""``hindsight nightly``: what keeps happening, out of the history in the database."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flows.nightly.night import Night, Stage
+    from flows.nightly.stages import Result
+    from operators.mining.history import History
+
+NEEDED = ("mlxtend", "networkx", "pandas", "prefixspan", "sklearn", "tsfresh")
+"""What the extra brings."""
+
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+@click.command("nightly")
+@click.option("--date", "date", type=TIME, metavar="D", help="The night after this day, UTC. Default: yesterday.")
+@click.option("--from", "since", type=TIME, metavar="TIME", help="History from then on, UTC, instead of --date.")
+@click.option("--to", "until", type=TIME, metavar="TIME", help="History before then, UTC.")
+@click.option("--days", type=click.IntRange(1, 3660), default=365, show_default=True, help="Days of history to --date.")
+@click.option("--database-url", metavar="URL", help="The database with the history. [ANALYTICS_DATABASE_URL]")
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where rules for the stream go; else to nightly/ in the data folder. [ANALYTICS_SEQUENCE_RULES]",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the report goes. Default: report.html in the night's folder.",
+)
+@click.option("--no-report", is_flag=True, help="Write no report.")
+@click.option("--no-series-features", is_flag=True, help="Leave out the features of time series.")
+@click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="Findings that are listed.")
+def command(
+    date: datetime | None,
+    since: datetime | None,
+    until: datetime | None,
+    days: int,
+    database_url: str | None,
+    rules: Path | None,
+    report: Path | None,
+    no_report: bool,
+    no_series_features: bool,
+    limit: int,
+) -> None:
+    """Find what keeps happening in the history of a database: rules, sequences, flaky steps, changes, baselines.
+
+    What is found lands in detected_patterns and the tables of its kinds, each with one sentence and the SQL that counts
+    its numbers again; sequences that come true often enough become rules for the stream. A pattern that was found
+    before is updated, one that is no longer found weakens and is retired. Killed and started again, it goes on where it
+    was; a night twice is a night once. docs/nightly.md says how to run it each night.
+    The last line on standard output is one JSON object.
+
+    \b
+    Examples:
+      hindsight nightly
+      hindsight nightly --date 2026-01-05 --days 90 --report night.html
+      hindsight nightly --from 2025-01-01 --to 2026-01-01 --database-url postgresql://localhost/analytics
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise click.ClickException(f"{missing[0]} is missing: pip install 'hindsight[nightly]'")
+    from rich.console import Console  # noqa: PLC0415 -- `--help` loads none of it
+
+    from flows.cli import prepare  # noqa: PLC0415
+    from flows.databases import chosen_url  # noqa: PLC0415
+    from flows.nightly import flow, page, summary  # noqa: PLC0415
+    from flows.nightly.work import NightlyError  # noqa: PLC0415
+    from flows.stopping import StopSignals  # noqa: PLC0415
+
+    night = _night(date, since, until, days, not no_series_features)
+    settings = prepare(database_url=database_url)
+    folder = settings.data_dir / "nightly"
+    path = rules or settings.sequence_rules or folder / "sequence-rules.json"
+    written = None if no_report else report or folder / f"{night.label}-{night.id.hex[:12]}" / "report.html"
+
+    def told(result: Result, history: History, seconds: float) -> dict[str, object]:
+        if written is not None:
+            page.write(written, night, result, history, seconds)
+        return summary.facts(night, result, written, seconds)
+
+    try:
+        with StopSignals() as wish, _progress() as show:
+            result, numbers = flow.run(
+                chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested
+            )
+    except flow.Stopped as problem:
+        click.echo(str(problem), err=True)
+        click.get_current_context().exit(130)
+    except NightlyError as problem:
+        raise click.ClickException(str(problem)) from problem
+    summary.show(Console(), night, result, written, limit)
+    click.echo(json.dumps(numbers))
+
+
+def _night(
+    date: datetime | None, since: datetime | None, until: datetime | None, days: int, series_features: bool
+) -> Night:
+    from flows.nightly.night import Night, night_of  # noqa: PLC0415
+
+    if since is None and until is None:
+        day = date or datetime.now(UTC) - timedelta(days=1)
+        made = night_of(day.replace(tzinfo=UTC), days)
+        return Night(made.since, made.until, made.engine, series_features=series_features)
+    if date is not None:
+        raise click.UsageError("--date and --from/--to exclude each other")
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if until is None else until
+    end = end.replace(tzinfo=UTC)
+    start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
+    if start >= end:
+        raise click.UsageError("--from must be before --to")
+    return Night(start, end, series_features=series_features)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Stage, str], None]]:
+    """A bar of the stages on a terminal, else a line when a stage begins; on stderr."""
+    from flows.nightly.night import STAGES  # noqa: PLC0415
+
+    if not sys.stderr.isatty():
+        seen: list[str] = []
+
+        def line(stage: Stage, _: str) -> None:
+            if stage not in seen:
+                seen.append(stage)
+                click.echo(f"{stage} …", err=True)
+
+        yield line
+        return
+    from rich.console import Console  # noqa: PLC0415 -- only where somebody looks
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("nightly", total=len(STAGES))
+
+        def show(stage: Stage, part: str) -> None:
+            bar.update(task, completed=STAGES.index(stage), description=f"{stage} {part}".ljust(32))
+
+        yield show

@@ -1,0 +1,236 @@
+"""How things fail (failure, error, timeout; which error), and which failure comes after which."""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from operators.mining import sql, words
+from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.history import BAD, History
+from operators.mining.significance import (
+    DAY_US,
+    association_p,
+    blocks_of,
+    fisher_greater,
+    halves,
+    rate_ratio,
+    wilson,
+)
+from operators.mining.streams import has_error, outcomes, source
+from operators.taxonomy import PatternClass
+
+FEWEST_DAYS = 3
+"""Different days on which an error must have come to be a habit: less is one incident."""
+
+MOST_ENTITIES = 80
+"""Entities between which failures are followed, those that fail most."""
+
+LAGS = (0.25, 1.0, 6.0)
+"""Lags at which one failure may follow another, in units of `window_s`."""
+
+_WORDS = {"failure": "failures (the work said no)", "error": "errors (the machinery broke)", "timeout": "timeouts"}
+
+
+class FailureModeMiner:
+    """Failure modes: how an entity's failures divide into failure, error and timeout, and which errors come back.
+
+    A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An
+    error is a name in its details or their normalised text; that it came on so many days is a count and claims
+    nothing against chance.
+    """
+
+    name = "failure_modes"
+
+    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+        """`support` of `total` failures of the entity."""
+        stream = outcomes(history.before(until))
+        if not len(stream) or not stream["failed"].any():
+            return []
+        bad = stream[stream["failed"]]
+        drafts: list[Finding] = []
+        tests = 0
+        for kind, group in bad.groupby("kind", sort=True):
+            totals = group["status"].value_counts()
+            for entity, part in group.groupby("entity", sort=True):
+                if len(part) < config.at_least(0):
+                    continue
+                found = _modes(str(kind), str(entity), part, totals, len(group), config, until)
+                tests += sum(status in totals for status in BAD) if len(group) > len(part) else 0
+                drafts += found + _errors(str(kind), str(entity), part, config, until)
+        return claimed(drafts, config, tests=tests)
+
+
+def _modes(
+    kind: str, entity: str, part: Any, totals: Any, everywhere: int, config: MiningConfig, until: datetime
+) -> list[Finding]:
+    total, others = len(part), everywhere - len(part)
+    counts = part["status"].value_counts()
+    out = []
+    for status in BAD:
+        support = int(counts.get(status, 0))
+        rest = int(totals.get(status, 0)) - support
+        if support < config.min_count or (others and rest == others) or others == 0:
+            continue
+        ratio = float(rate_ratio(support, total, support + rest, everywhere))
+        p = float(fisher_greater(support, total, support + rest, everywhere))
+        if ratio < config.min_effect:
+            continue
+        origin = source(kind, entity)
+        seen = part["end_us"][part["status"] == status].to_numpy()
+        is_it = (part["status"] == status).to_numpy()
+        low, high = wilson(support, total)
+        half = total // 2
+        base = rest / others
+        early, late = (
+            max(float(is_it[cut].mean()), 0.5 / max(1, half)) / base if base and half >= 4 else None
+            for cut in (slice(0, half), slice(half, None))
+        )
+        sentence = (
+            f"{support} of {total} failures of {words.named(entity)} are {_WORDS[status]}:"
+            f" {words.share(support, total)},"
+            f" {words.times(ratio)} the share elsewhere ({rest} of {others}), last on {words.day(int(seen[-1]))}."
+        )
+        out.append(
+            Finding(
+                miner=FailureModeMiner.name, key=f"{kind}|{entity}|{status}", kind="failure_mode",
+                pattern_class=PatternClass.FAILURE_MODE, entities=(entity,), measure="failed", support=support,
+                total=total, confidence=support / total, effect=ratio, effect_name="rate_ratio", p_value=p,
+                first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), early=early, late=late, sentence=sentence,
+                sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
+                                 f"status = {sql.literal(status)}"),
+                evidence={"status": status, "share_low": low, "share_high": high, "elsewhere": rest,
+                          "elsewhere_total": others},
+            )
+        )  # fmt: skip
+    return out
+
+
+def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: datetime) -> list[Finding]:
+    rows: dict[str, list[int]] = {}
+    for at, errors in enumerate(part["errors"]):
+        for error in errors:
+            rows.setdefault(error, []).append(at)
+    # What always comes with another name is told with it: a hundred rows of one comparison are one error.
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for error, places in sorted(rows.items()):
+        alike.setdefault(tuple(places), []).append(error)
+    ends = part["end_us"].to_numpy()
+    out = []
+    for at_rows, names in sorted(alike.items(), key=lambda pair: (-len(pair[0]), pair[1])):
+        error, count = names[0], len(at_rows)
+        if count < config.at_least(len(part)):
+            break
+        seen = ends[list(at_rows)]
+        days = len(np.unique(seen // DAY_US))
+        if days < FEWEST_DAYS:
+            continue
+        origin = source(kind, entity)
+        sentence = (
+            f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) name the same"
+            f" error, “{words.named(error)}”{f' (and {len(names) - 1} more with it)' if len(names) > 1 else ''}, on"
+            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
+        )
+        out.append(
+            Finding(
+                miner=FailureModeMiner.name, key=f"{kind}|{entity}|error|{error}", kind="error_signature",
+                pattern_class=PatternClass.FAILURE_MODE, entities=(entity,), measure="failed", support=int(count),
+                total=len(part), confidence=count / len(part), effect=1.0, effect_name="count", p_value=None,
+                first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), sentence=sentence,
+                sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
+                                 has_error(kind, error)),
+                evidence={"signature": error, "with": names[1:20], "days": days},
+            )
+        )  # fmt: skip
+    return out
+
+
+class PropagationMiner:
+    """Which failure comes after which: B fails more often when A has failed shortly before than when it has not.
+
+    Asked of B's own runs, so that A and B both running by day, or on the same push, is no finding by itself. Both may
+    have a cause in common: what comes after is not thereby caused. Steps are left out (a run fails with its step).
+    """
+
+    name = "propagation"
+
+    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+        """Ordered pairs, the best of the lags of each; `support` of `total` runs of B within the lag after a failure
+        of A."""
+        stream = outcomes(history.before(until), ["pipeline", "task", "integration"])
+        if not len(stream):
+            return []
+        fails = stream[stream["failed"]].groupby(["kind", "entity"], sort=True).size()
+        fails = fails[fails >= config.min_count].sort_values(ascending=False, kind="stable")[:MOST_ENTITIES]
+        entities = sorted(fails.index)
+        parts = {pair: part for pair, part in stream.groupby(["kind", "entity"], sort=True) if pair in set(entities)}
+        lags = [int(lag * config.window_s * 1e6) for lag in LAGS]
+        drafts: list[Finding] = []
+        tests = 0
+        for first in entities:
+            source_part = parts[first]
+            ends = np.sort(source_part["end_us"].to_numpy()[source_part["failed"].to_numpy()])
+            for second in entities:
+                if first != second:
+                    found, made = _pair(first, second, ends, parts[second], lags, config, until)
+                    drafts += found
+                    tests += made
+        return claimed(drafts, config, tests=tests)
+
+
+def _pair(
+    first: tuple[str, str], second: tuple[str, str], ends: Any, part: Any, lags: list[int], config: MiningConfig,
+    until: datetime,
+) -> tuple[list[Finding], int]:  # fmt: skip
+    times, failed = part["end_us"].to_numpy(), part["failed"].to_numpy()
+    place = np.searchsorted(ends, times, side="left") - 1  # the last failure of A that ended before B did
+    since = np.where(place >= 0, times - ends[place], np.iinfo(np.int64).max)
+    best: tuple[float, int, Any] | None = None
+    tests = 0
+    for lag in lags:
+        after = since <= lag
+        cause, hits = int(after.sum()), int((after & failed).sum())
+        if cause < config.min_count or cause > len(after) - config.min_count:
+            continue
+        tests += 1
+        ratio = float(rate_ratio(hits, cause, int(failed.sum()), len(failed)))
+        if hits < config.min_count or ratio < config.min_effect:
+            continue
+        if fisher_greater(hits, cause, int(failed.sum()), len(failed)) > config.false_discovery_rate:
+            continue
+        p = association_p(after, failed, blocks_of(times))
+        if best is None or p < best[0]:
+            best = (p, lag, after)
+    return ([_follows(first, second, best, since, times, failed, until)] if best else []), tests
+
+
+def _follows(
+    first: tuple[str, str], second: tuple[str, str], best: tuple[float, int, Any], since: Any, times: Any, failed: Any,
+    until: datetime,
+) -> Finding:  # fmt: skip
+    p, lag, after = best
+    total, support, rows = int(after.sum()), int((after & failed).sum()), len(failed)
+    elsewhere = int(failed.sum()) - support
+    ratio = float(rate_ratio(support, total, int(failed.sum()), rows))
+    seen = times[after & failed]
+    median = float(np.median(since[after & failed])) / 1e6
+    early, late = halves(after, failed)
+    one, two = source(*first), source(*second)
+    sentence = (
+        f"Within {words.duration(lag / 1e6)} after a failure of {words.named(first[1])}, {words.named(second[1])} fails"
+        f" {words.times(ratio)} as often as otherwise: {support} of {total} against {elsewhere} of {rows - total},"
+        f" typically {words.duration(median)} later, last on {words.day(int(seen[-1]))}."
+    )
+    after_one = (
+        f"EXISTS (SELECT FROM {one.table} WHERE {one.rows} AND {sql.failed()} AND {one.end} < b.at"
+        f" AND {one.end} >= b.at - interval '{lag} microseconds')"
+    )
+    of_two = f"SELECT {two.end} AS at, status AS ended FROM {two.table} WHERE {two.rows} AND {sql.judged()}"
+    return Finding(
+        miner=PropagationMiner.name, key="→".join("|".join(pair) for pair in (first, second)), kind="propagation",
+        pattern_class=PatternClass.ERROR_PROPAGATION, entities=(second[1], first[1]), measure="failed", support=support,
+        total=total, confidence=support / total, effect=ratio, effect_name="rate_ratio", p_value=p,
+        first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), early=early, late=late, sentence=sentence,
+        sql=sql.counting(f"({of_two}) AS b", f"{sql.until('b.at', until)} AND {after_one}", sql.failed("b.ended")),
+        evidence={"lag_s": lag / 1e6, "median_lag_s": median, "others": elsewhere, "others_total": rows - total},
+    )  # fmt: skip

@@ -1,0 +1,304 @@
+"""Frequent itemsets (FP-Growth), and what goes together when something fails."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import combinations
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from mlxtend.frequent_patterns import fpgrowth
+from scipy import sparse, stats
+
+from operators.mining import sql, words
+from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.history import BAD, History
+from operators.mining.significance import DAY_US, block_p, blocks_of, fisher_greater
+from operators.mining.streams import errors_of, has_error, outcomes, source
+from operators.taxonomy import PatternClass
+
+Thing = TypeVar("Thing", bound=Hashable)
+
+MOST_SYMPTOMS = 120
+"""Symptoms of one pipeline looked at, the most frequent."""
+
+FEW_PAIRS = 1000
+"""Frequent pairs of one pipeline beyond which longer sets are not counted: they would be hundreds of thousands."""
+
+MOST_CHECKED = 300
+"""Sets of one pipeline that are looked at closely, the least p first."""
+
+COUNTED = 3
+"""Length up to which sets of a matrix's columns are counted outright."""
+
+SAME = 0.75
+"""Sets whose failed runs overlap so far are one: forty tests that always break together are one finding, not 780."""
+
+
+def frequent_itemsets(
+    transactions: Sequence[Iterable[Thing]], min_count: int, max_length: int | None = None
+) -> dict[frozenset[Thing], int]:
+    """Every set of items that is in at least `min_count` transactions, with how many those are.
+
+    FP-Growth (Han, Pei & Yin, SIGMOD 2000) of mlxtend. What is not frequent alone goes first, and the rest is sparse:
+    memory follows the items that are there, not transactions × items. It is no help against a dense table with a low
+    `min_count`, whose answer itself is exponential: set `max_length` there. An item twice in a transaction counts once.
+
+    >>> found = frequent_itemsets([["a", "b"], ["a", "b", "c"], ["a"]], 2)
+    >>> sorted(("".join(sorted(items)), count) for items, count in found.items())
+    [('a', 3), ('ab', 2), ('b', 2)]
+    """
+    if min_count < 1:
+        raise ValueError(f"min_count must be at least 1, not {min_count}")
+    rows = [set(transaction) for transaction in transactions]
+    counts = Counter(item for row in rows for item in row)
+    kept = sorted(
+        (item for item, count in counts.items() if count >= min_count), key=lambda item: (-counts[item], repr(item))
+    )
+    if not kept:
+        return {}
+    place = {item: at for at, item in enumerate(kept)}
+    members = [sorted(place[item] for item in row if item in place) for row in rows]
+    pointers = np.concatenate(([0], np.cumsum([len(row) for row in members])))
+    indices = np.fromiter((at for row in members for at in row), dtype=np.int64, count=int(pointers[-1]))
+    matrix = sparse.csr_matrix((np.ones(len(indices), dtype=bool), indices, pointers), shape=(len(rows), len(kept)))
+    return {frozenset(kept[at] for at in items): count for items, count in _grow(matrix, min_count, max_length)}
+
+
+def _grow(matrix: Any, min_count: int, max_length: int | None) -> Iterable[tuple[frozenset[int], int]]:
+    """FP-Growth over a sparse matrix of bool; mlxtend takes a share, so the half keeps ceil() from rounding one off."""
+    frame = pd.DataFrame.sparse.from_spmatrix(matrix)
+    found = fpgrowth(frame, min_support=(min_count - 0.5) / matrix.shape[0], max_len=max_length)
+    counts = np.rint(found["support"].to_numpy() * matrix.shape[0]).astype(int)
+    return zip(found["itemsets"], counts.tolist(), strict=True)
+
+
+def itemsets_of(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[int], int]:
+    """`frequent_itemsets` of a matrix of bool (rows × items): sets of column numbers.
+
+    >>> itemsets_of(np.array([[True, True], [True, True], [True, False]]), 2, 2)[frozenset({0, 1})]
+    2
+    """
+    if not matrix.size:
+        return {}
+    if max_length <= COUNTED:
+        return _counted(matrix, min_count, max_length)
+    return dict(_grow(sparse.csr_matrix(matrix), min_count, max_length))
+
+
+def _counted(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[int], int]:
+    """All sets of up to three columns, counted by matrix products: for tens of columns quicker than growing trees.
+
+    Products of float32 are exact up to 16.7 million rows.
+    """
+    alone = matrix.sum(axis=0)
+    kept = np.flatnonzero(alone >= min_count)
+    values = np.ascontiguousarray(matrix[:, kept], dtype=np.float32)
+    found = {frozenset((int(item),)): int(alone[item]) for item in kept}
+    if max_length < 2:
+        return found
+    pairs = values.T @ values
+    for one in range(len(kept)):
+        partners = one + 1 + np.flatnonzero(pairs[one, one + 1 :] >= min_count)
+        for two in partners:
+            found[frozenset((int(kept[one]), int(kept[two])))] = int(pairs[one, two])
+        if max_length < COUNTED or len(partners) < 2:
+            continue
+        rest = values[values[:, one] > 0][:, partners]
+        threes = rest.T @ rest
+        for two, three in np.argwhere(np.triu(threes >= min_count, 1)):
+            items = frozenset(int(kept[at]) for at in (one, partners[two], partners[three]))
+            found[items] = int(threes[two, three])
+    return found
+
+
+def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int) -> Any:
+    """p that each set's items come together by chance: the greatest of Fisher's over all ways to cut the set in two.
+
+    Webb, "Self-sufficient itemsets", ACM TKDD 4 (2010): a set is productive when no part of it explains the rest.
+    `counts` must hold every subset.
+
+    >>> counts = {frozenset("a"): 10, frozenset("b"): 10, frozenset("ab"): 9}
+    >>> bool(together_p([frozenset("ab")], counts, 100)[0] < 1e-9)
+    True
+    """
+    worst = np.zeros(len(itemsets))
+    for size in {len(items) for items in itemsets}:
+        at = [place for place, items in enumerate(itemsets) if len(items) == size]
+        ordered = [sorted(itemsets[place], key=repr) for place in at]
+        whole = np.array([counts[itemsets[place]] for place in at])
+        for cut in range(1, size // 2 + 1):
+            for part in combinations(range(size), cut):
+                one = np.array([counts[frozenset(items[i] for i in part)] for items in ordered])
+                rest = [i for i in range(size) if i not in part]
+                other = np.array([counts[frozenset(items[i] for i in rest)] for items in ordered])
+                worst[at] = np.maximum(worst[at], fisher_greater(whole, one, other, rows))
+    return worst
+
+
+class ItemsetMiner:
+    """Symptoms that come together: among a pipeline's failed runs, failed steps and the names that errors give.
+
+    It says nothing of what causes them, and nothing of a pipeline whose failures have one symptom each.
+    """
+
+    name = "itemsets"
+
+    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+        """Sets of two and more symptoms; `support` of `total` failed runs of the pipeline."""
+        history = history.before(until)
+        drafts: list[Finding] = []
+        tests = 0
+        for entity, runs in _symptoms(history).items():
+            found, made = _sets_of(entity, runs, config, until)
+            drafts += found
+            tests += made
+        return claimed(drafts, config, tests=tests)
+
+
+def _symptoms(history: History) -> dict[str, list[tuple[int, frozenset[tuple[str, str]]]]]:
+    """By pipeline: each failed run's end and its symptoms, `("step", name)` and `("error", name)`."""
+    runs = outcomes(history, ["pipeline"])
+    if not len(runs):
+        return {}
+    runs = runs[runs["failed"]]
+    steps = history.steps[history.steps["status"].isin(BAD)]
+    found: dict[str, set[tuple[str, str]]] = {}
+    for run, step, details in zip(
+        steps["pipeline_execution_id"], steps["step_name"], steps["error_details"], strict=True
+    ):
+        symptoms = found.setdefault(run, set())
+        symptoms.add(("step", step))
+        symptoms.update(("error", name) for name in errors_of(details))
+    out: dict[str, list[tuple[int, frozenset[tuple[str, str]]]]] = {}
+    for entity, end, ref in zip(runs["entity"], runs["end_us"], runs["ref"], strict=True):
+        out.setdefault(entity, []).append((int(end), frozenset(found.get(ref, ()))))
+    return dict(sorted(out.items()))
+
+
+def _sets_of(
+    entity: str, runs: list[tuple[int, frozenset[tuple[str, str]]]], config: MiningConfig, until: datetime
+) -> tuple[list[Finding], int]:
+    total = len(runs)
+    alone = Counter(symptom for _, symptoms in runs for symptom in symptoms)
+    # What is in every failed run (the only step) goes with anything.
+    usual = sorted((s for s, count in alone.items() if count < 0.95 * total), key=lambda s: (-alone[s], s))
+    kept = set(usual[:MOST_SYMPTOMS])
+    rows = [symptoms & kept for _, symptoms in runs]
+    fewest = config.at_least(total)
+    counts = frequent_itemsets(rows, fewest, 2)
+    # Pairs tell beforehand how many longer sets there will be; `_merge` makes sets of pairs as well.
+    if sum(len(items) == 2 for items in counts) <= FEW_PAIRS:
+        counts = frequent_itemsets(rows, fewest, config.max_length)
+    sets = sorted((items for items in counts if len(items) > 1), key=sorted)
+    if not sets:
+        return [], 0
+    # Runs that name many symptoms have any two of them: chance is dealt by the length of each run's list as well.
+    expected = _expected(sets, alone, rows)
+    support = np.array([counts[items] for items in sets])
+    p_values = np.maximum(together_p(sets, counts, total), stats.poisson.sf(support - 1, expected))
+    lifts = support / expected
+    good = [at for at in np.argsort(p_values, kind="stable") if lifts[at] >= config.min_effect][:MOST_CHECKED]
+    times = np.array([end for end, _ in runs], dtype=np.int64)
+    blocks = blocks_of(times)
+    has = {item: np.array([item in row for row in rows]) for item in kept}
+    merged: list[tuple[frozenset[tuple[str, str]], Any, float]] = []
+    for items, p in ((sets[at], float(p_values[at])) for at in good):
+        if p > config.false_discovery_rate:
+            continue
+        columns = np.stack([has[item] for item in sorted(items)])
+        in_bursts = max(
+            float(block_p(columns[i][:, None].astype(float), np.delete(columns, i, 0).all(0).astype(float), blocks)[0])
+            for i in range(len(columns))
+        )
+        _merge(merged, items, columns.all(axis=0), max(p, in_bursts), has)
+    drafts = []
+    for items, member, p in merged:
+        days = len(np.unique(times[member] // DAY_US))
+        # One broken afternoon is no habit.
+        if days >= 3:
+            drafts.append(_finding(entity, items, alone, total, p, times, member, rows, until))
+    return drafts, len(sets)
+
+
+def _expected(
+    sets: Sequence[frozenset[tuple[str, str]]],
+    alone: Mapping[tuple[str, str], int],
+    rows: Sequence[frozenset[tuple[str, str]]],
+) -> Any:
+    """How often each set is to be expected when every item goes to runs in proportion to how many items they have.
+
+    The margins of Gionis et al., "Assessing data mining results via swap randomization" (ACM TKDD 1, 2007), kept in
+    the mean instead of by swaps.
+    """
+    sizes, runs = np.unique([len(row) for row in rows], return_counts=True)
+    all_items = float((sizes * runs).sum())
+    chance = {item: np.minimum(1.0, alone[item] * sizes / all_items) for item in {i for items in sets for i in items}}
+    return np.array([float((runs * np.prod([chance[item] for item in items], axis=0)).sum()) for items in sets])
+
+
+def _merge(
+    merged: list[tuple[frozenset[tuple[str, str]], Any, float]], items: frozenset[tuple[str, str]], member: Any,
+    p: float, has: Mapping[tuple[str, str], Any],
+) -> None:  # fmt: skip
+    """Add a set, or its items to a stronger one that has nearly the same runs."""
+    for at, (others, theirs, strongest) in enumerate(merged):
+        if (member & theirs).sum() < SAME * (member | theirs).sum():
+            continue
+        union = items | others
+        both = np.stack([has[item] for item in union]).all(axis=0)
+        if both.sum() >= SAME * theirs.sum():
+            merged[at] = (union, both, strongest)
+        return
+    merged.append((items, member, p))
+
+
+def _finding(
+    entity: str, items: frozenset[tuple[str, str]], alone: Mapping[tuple[str, str], int], total: int,
+    p: float, times: Any, member: Any, rows: list[frozenset[tuple[str, str]]], until: datetime,
+) -> Finding:  # fmt: skip
+    support = int(member.sum())
+    ordered = sorted(items)
+    lift = _lift(rows, items) or 1.0
+    seen = times[member]
+    least = min(alone[item] for item in items)
+    names = [f"step {name}" if what == "step" else name for what, name in ordered]
+    early, late = (_lift(rows[part], items) for part in (slice(0, total // 2), slice(total // 2, None)))
+    sentence = (
+        f"When {words.named(entity)} fails, {words.listed(names)} fail together {words.times(lift)} as often as by"
+        f" chance:"
+        f" in {support} of {total} failed runs (the rarest of them failed in {least}), last on"
+        f" {words.day(int(seen[-1]))}."
+    )
+    return Finding(
+        miner=ItemsetMiner.name, key=f"{entity}|" + "|".join(f"{what}={name}" for what, name in ordered),
+        kind="itemset", pattern_class=PatternClass.FAILURE_MODE, entities=(entity,), measure="failed",
+        support=support, total=total, confidence=support / least, effect=lift, effect_name="lift", p_value=p,
+        first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), early=early, late=late, sentence=sentence,
+        sql=_check(entity, ordered, until),
+        evidence={"items": [list(item) for item in ordered], "alone": [alone[item] for item in ordered]},
+    )  # fmt: skip
+
+
+def _lift(rows: list[frozenset[tuple[str, str]]], items: frozenset[tuple[str, str]]) -> float | None:
+    """How often all come together, over what is to be expected (`_expected`); None where one comes too seldom."""
+    alone = {item: sum(item in row for row in rows) for item in items}
+    if min(alone.values()) < 3:
+        return None
+    return max(sum(items <= row for row in rows), 0.5) / max(float(_expected([items], alone, rows)[0]), 1e-3)
+
+
+def _check(entity: str, items: list[tuple[str, str]], until: datetime) -> str:
+    origin = source("pipeline", entity)
+    tests = []
+    for what, name in items:
+        test = f"s.step_name = {sql.literal(name)}"
+        if what == "error":
+            test = has_error("step", name, "s.")
+        tests.append(
+            "EXISTS (SELECT FROM step_executions AS s WHERE s.pipeline_execution_id = r.id"
+            f" AND {sql.failed('s.status')} AND {test})"
+        )
+    rows = f"r.{origin.rows} AND {sql.failed('r.status')} AND {sql.until('r.execution_end', until)}"
+    return sql.counting("pipeline_executions AS r", rows, " AND ".join(tests))

@@ -1,0 +1,232 @@
+"""Association rules: which circumstances go with failing, and with being slow."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from datetime import datetime
+from itertools import combinations
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from operators.mining import sql, words
+from operators.mining.contexts import Item, Place, places
+from operators.mining.finding import Finding, MiningConfig, claimed, strength
+from operators.mining.history import History
+from operators.mining.itemsets import itemsets_of
+from operators.mining.significance import (
+    benjamini_hochberg,
+    block_p,
+    blocks_of,
+    fisher_greater,
+    halves,
+    rate_ratio,
+    wilson,
+)
+from operators.taxonomy import PatternClass
+
+Thing = TypeVar("Thing", bound=Hashable)
+
+MOST_CHECKED = 400
+"""Rules of one place that are looked at closely, the least p first."""
+
+BETTER_P = 0.05
+"""p at which a longer rule counts as better than each rule it contains."""
+
+BETTER = 1.15
+"""And by how much more often its effect must come, at least."""
+
+_CLASS = {"failed": PatternClass.FAILURE_MODE, "slow": PatternClass.BOTTLENECK_IDENTIFICATION}
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """`cause` → `effect` in `rows` transactions: how many have each and both; p (Fisher, one-sided), q over all
+    rules."""
+
+    cause: frozenset[Any]
+    effect: frozenset[Any]
+    with_both: int
+    with_cause: int
+    with_effect: int
+    rows: int
+    p_value: float
+    q_value: float
+
+    @property
+    def confidence(self) -> float:
+        """Share of the cause's transactions that have the effect."""
+        return self.with_both / self.with_cause
+
+    @property
+    def lift(self) -> float:
+        """Confidence over the effect's share of all."""
+        return self.confidence * self.rows / self.with_effect
+
+
+def association_rules(
+    counts: Mapping[frozenset[Thing], int], rows: int, min_confidence: float = 0.0, false_discovery_rate: float = 1.0
+) -> list[Rule]:
+    """Rules of frequent itemsets that hold against chance, none longer than it must be.
+
+    Agrawal & Srikant, VLDB 1994, with Fisher's exact test over 2 × 2 and Benjamini-Hochberg over every rule that has
+    enough support, whatever its confidence. A rule is left out when one with less in its cause has at least its
+    confidence for the same effect. `counts` must hold every subset of its sets (`frequent_itemsets` gives that).
+
+    >>> counts = {frozenset("a"): 10, frozenset("b"): 12, frozenset("ab"): 9}
+    >>> [(min(rule.cause), min(rule.effect), rule.confidence) for rule in association_rules(counts, 100, 0.8)]
+    [('a', 'b', 0.9)]
+    """
+    made = []
+    for itemset in counts:
+        for size in range(1, len(itemset)):
+            for part in combinations(sorted(itemset, key=repr), size):
+                made.append((frozenset(part), itemset - frozenset(part), counts[itemset]))
+    if not made:
+        return []
+    both, cause, effect = np.array([(n, counts[one], counts[other]) for one, other, n in made]).T
+    p_values = fisher_greater(both, cause, effect, rows)
+    q_values = benjamini_hochberg(p_values)
+    rules = [
+        Rule(one, other, n, counts[one], counts[other], rows, float(p), float(q))
+        for (one, other, n), p, q in zip(made, p_values, q_values, strict=True)
+    ]
+    best = {(rule.cause, rule.effect): rule.confidence for rule in rules}
+    kept = [
+        rule
+        for rule in rules
+        if rule.confidence >= min_confidence
+        and rule.q_value <= false_discovery_rate
+        and not any(
+            best.get((frozenset(part), rule.effect), 0.0) >= rule.confidence
+            for size in range(1, len(rule.cause))
+            for part in combinations(rule.cause, size)
+        )
+    ]
+    return sorted(
+        kept, key=lambda rule: (rule.p_value, -rule.lift, sorted(map(repr, rule.cause)), sorted(map(repr, rule.effect)))
+    )
+
+
+class RuleMiner:
+    """Circumstances of runs, tasks and events under which they fail, or are slow, more often than the others.
+
+    Circumstances that hold for months (a version, a size that only grows) are proxies of time: the test allows for
+    bursts, the halves of the time show the rest (`Finding.stable`). What fails more often is not thereby the cause.
+    """
+
+    name = "rules"
+
+    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+        """Rules; `support` of `total` rows with the circumstance, `effect` the ratio of rates with and without."""
+        # A layer for each length: thousands of long rules must not drown the few short ones (Webb, "Layered critical
+        # values", Machine Learning 71, 2008).
+        drafts: dict[int, list[Finding]] = {}
+        tests: dict[int, int] = {}
+        with threadpool_limits(1):  # the tables are small: threads would only wait for each other
+            looked = [_rules_of(place, config) for place in places(history.before(until), until)]
+        for found, made in (one for of_place in looked for one in of_place):
+            for length, count in made.items():
+                tests[length] = tests.get(length, 0) + count
+            for draft in found:
+                drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
+        kept = [
+            finding
+            for length, layer in drafts.items()
+            for finding in claimed(layer, config, tests=tests[length], layers=len(tests))
+        ]
+        return sorted(kept, key=strength)[: config.max_findings]
+
+
+def _rules_of(place: Place, config: MiningConfig) -> list[tuple[list[Finding], dict[int, int]]]:
+    """What goes with each outcome of a place, and how many rules of each length were tested for it."""
+    rows = len(place.matrix)
+    fewest = config.at_least(rows)
+    causes = itemsets_of(place.matrix, fewest, config.max_length)
+    causes = {items: count for items, count in causes.items() if count <= rows - fewest}
+    return [_rules_for(place, outcome, causes, config) for outcome in place.outcomes] if causes else []
+
+
+def _rules_for(
+    place: Place, outcome: str, causes: Mapping[frozenset[int], int], config: MiningConfig
+) -> tuple[list[Finding], dict[int, int]]:
+    effect = place.outcomes[outcome]
+    rows, hits = len(effect), int(effect.sum())
+    if hits < config.min_count or hits == rows:
+        return [], {}
+    both = dict.fromkeys(causes, 0) | itemsets_of(place.matrix[effect], config.min_count, config.max_length)
+    ordered = sorted(causes, key=lambda items: (len(items), sorted(items)))
+    tests = dict(Counter(map(len, ordered)))
+    n_both, n_cause = np.array([(both[items], causes[items]) for items in ordered]).T
+    p_values = fisher_greater(n_both, n_cause, hits, rows)
+    ratios = rate_ratio(n_both, n_cause, hits, rows)
+    good = [
+        at
+        for at in np.argsort(p_values, kind="stable")
+        if p_values[at] <= config.false_discovery_rate
+        and ratios[at] >= config.min_effect
+        and n_both[at] >= config.min_count
+    ][:MOST_CHECKED]
+    if not good:
+        return [], tests
+    member = np.stack([place.matrix[:, sorted(ordered[at])].all(axis=1) for at in good], axis=1)
+    in_bursts = block_p(member.astype(float), effect.astype(float), blocks_of(place.starts_us))
+    shares = {ordered[at]: n_both[at] / n_cause[at] for at in range(len(ordered))}
+    kept: list[tuple[int, Any, float]] = []
+    for column, at in enumerate(good):
+        items = ordered[at]
+        p = max(float(p_values[at]), float(in_bursts[column]))
+        for without in items if len(items) > 1 else ():
+            rest = items - {without}
+            outer = (int(both.get(rest, 0)), int(causes.get(rest, 0)))
+            better = fisher_greater(n_both[at], n_cause[at], outer[0], outer[1]) if outer[1] else 0.0
+            if better > BETTER_P or shares[items] < BETTER * shares.get(rest, 0.0):
+                p = 1.0
+            p = max(p, float(better))
+        kept.append((int(at), member[:, column], p))
+    drafts = [_finding(place, outcome, ordered[at], column, p) for at, column, p in _distinct(kept)]
+    return drafts, tests
+
+
+def _distinct(kept: list[tuple[int, Any, float]]) -> list[tuple[int, Any, float]]:
+    """Without rules whose rows are nearly those of a stronger one (two names of one circumstance)."""
+    out: list[tuple[int, Any, float]] = []
+    for at, column, p in sorted(kept, key=lambda rule: (rule[2], rule[0])):
+        if p < 1.0 and all(_overlap(column, other) < 0.8 for _, other, _ in out):
+            out.append((at, column, p))
+    return out
+
+
+def _overlap(one: Any, other: Any) -> float:
+    return float((one & other).sum() / max(1, (one | other).sum()))
+
+
+def _finding(place: Place, outcome: str, items: frozenset[int], member: Any, p: float) -> Finding:
+    chosen: list[Item] = sorted((place.items[at] for at in items), key=lambda item: item.name)
+    effect = place.outcomes[outcome]
+    rows, cause, hits = len(effect), int(member.sum()), int((member & effect).sum())
+    elsewhere = int(effect.sum()) - hits
+    ratio = float(rate_ratio(hits, cause, int(effect.sum()), rows))
+    early, late = halves(member, effect)
+    seen = place.times_us[member & effect]
+    what = "fail" if outcome == "failed" else "are among the slowest tenth"
+    sentence = (
+        f"{place.noun.capitalize()} of {words.named(place.entity)} that {' and '.join(item.words for item in chosen)}"
+        f" {what} {words.times(ratio)} as often as the others: {hits} of {cause} ({words.share(hits, cause)}),"
+        f" the others {elsewhere} of {rows - cause} ({words.share(elsewhere, rows - cause)}),"
+        f" last on {words.day(int(seen.max()))}."
+    )
+    tests = " AND ".join(item.test for item in chosen)
+    low, high = wilson(hits, cause)
+    return Finding(
+        miner=RuleMiner.name, key=f"{place.kind}|{place.entity}|{'&'.join(item.name for item in chosen)}|{outcome}",
+        kind="rule", pattern_class=_CLASS[outcome], entities=(place.entity,), measure=outcome,
+        support=hits, total=cause, confidence=hits / cause, effect=ratio, effect_name="rate_ratio", p_value=p,
+        first_seen_us=int(seen.min()), last_seen_us=int(seen.max()), early=early, late=late, sentence=sentence,
+        sql=sql.counting(place.table, f"{place.rows} AND {tests}", place.tests[outcome]),
+        evidence={
+            "cause": [{"attribute": item.attribute, "value": item.value} for item in chosen],
+            "lift": hits / cause * rows / int(effect.sum()), "rate": hits / cause, "rate_low": low, "rate_high": high,
+            "others": elsewhere, "others_total": rows - cause, "rows": rows,
+        },
+    )  # fmt: skip

@@ -1,0 +1,376 @@
+"""Sequential patterns: what follows what, in the same run, task, correlation or day."""
+
+from collections.abc import Hashable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from prefixspan import PrefixSpan
+
+from operators.mining import words
+from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.history import BAD, JUDGED, History, micros
+from operators.mining.sequence_sql import counting
+from operators.mining.significance import DAY_US, association_p, blocks_of, halves, permutation_p, rate_ratio
+from operators.mining.streams import outcomes
+from operators.taxonomy import PatternClass
+
+Thing = TypeVar("Thing", bound=Hashable)
+
+FEWEST_GROUPS = 30
+"""Groups (runs, tasks, correlations, days) below which no sequence is looked for."""
+
+MOST_EVENTS = 200
+"""Events of a group that are looked at, the first: what bounds the work in a group."""
+
+MOST_CHECKED = 200
+"""Sequences of one kind of group that are looked at closely, those with the least p first."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened: when (µs since 1970), in which group, and what."""
+
+    time_us: int
+    group: str
+    what: str
+
+
+class Groups(msgspec.Struct, frozen=True, eq=False):
+    """Sequences to mine: events of each group in order, groups in the order of their first event.
+
+    `window_us`: the longest gap between two neighbours of a pattern; None: any. `kind` names what a group is,
+    `seen_us` when it was, `places` the groups of each item, `present` those in which an entity (a token without its
+    status) ended somehow.
+    """
+
+    kind: str
+    names: list[str]
+    places: dict[str, set[int]]
+    present: dict[str, set[int]]
+    items: list[list[str]]
+    times: list[list[int]]
+    seen_us: list[int]
+    window_us: int | None
+
+
+def frequent_sequences(
+    sequences: Sequence[Sequence[Thing]],
+    min_count: int,
+    max_length: int,
+    *,
+    times: Sequence[Sequence[int]] | None = None,
+    max_gap: int | None = None,
+    max_positions: int | None = None,
+) -> dict[tuple[Thing, ...], int]:
+    """Every sequence of items that at least `min_count` of the sequences hold, in that order, with how many those are.
+
+    PrefixSpan (Pei et al., "PrefixSpan: mining sequential patterns efficiently", ICDE 2001): without limits the library
+    of that name; with `max_gap` (between the `times` of neighbours in a pattern) or `max_positions` (between their
+    places) our own, which keeps every place a pattern can end at, where the library keeps the first only.
+
+    >>> frequent_sequences(["abc", "acb", "ab"], 2, 2)[("a", "b")]
+    3
+    >>> frequent_sequences(["abc", "acb", "ab"], 2, 2, max_positions=1)[("a", "b")]
+    2
+    """
+    if min_count < 1:
+        raise ValueError(f"min_count must be at least 1, not {min_count}")
+    if max_gap is not None or max_positions is not None:
+        return dict(_grow(sequences, times, min_count, max_length, max_gap, max_positions))
+    miner = PrefixSpan([list(sequence) for sequence in sequences])
+    miner.maxlen = max_length
+    return {tuple(items): count for count, items in miner.frequent(min_count)}
+
+
+def _grow(
+    sequences: Sequence[Sequence[Thing]], times: Sequence[Sequence[int]] | None, min_count: int, max_length: int,
+    max_gap: int | None, max_positions: int | None,
+) -> list[tuple[tuple[Thing, ...], int]]:  # fmt: skip
+    found: list[tuple[tuple[Thing, ...], int]] = []
+    starts: dict[Thing, dict[int, list[int]]] = {}
+    for row, sequence in enumerate(sequences):
+        for place, item in enumerate(sequence):
+            starts.setdefault(item, {}).setdefault(row, []).append(place)
+    todo: list[tuple[tuple[Thing, ...], dict[int, list[int]]]] = [
+        ((item,), ends) for item, ends in starts.items() if len(ends) >= min_count
+    ]
+    while todo:
+        pattern, ends = todo.pop()
+        found.append((pattern, len(ends)))
+        if len(pattern) >= max_length:
+            continue
+        grown: dict[Thing, dict[int, list[int]]] = {}
+        for row, places in ends.items():
+            for item, reached in _next(sequences[row], times[row] if times else None, places, max_gap, max_positions):
+                grown.setdefault(item, {})[row] = reached
+        todo.extend(((*pattern, item), rows) for item, rows in grown.items() if len(rows) >= min_count)
+    return found
+
+
+def _next(
+    sequence: Sequence[Thing], times: Sequence[int] | None, places: list[int], max_gap: int | None,
+    max_positions: int | None,
+) -> list[tuple[Thing, list[int]]]:  # fmt: skip
+    """Where each item can follow a pattern that ends at `places` (sorted)."""
+    reached: dict[Thing, list[int]] = {}
+    last, at = -1, 0
+    for place in range(places[0] + 1, len(sequence)):
+        while at < len(places) and places[at] < place:
+            last = places[at]
+            at += 1
+        # The nearest end before is the one within any limit that some end is within.
+        near = max_positions is None or place - last <= max_positions
+        if near and (max_gap is None or times is None or times[place] - times[last] <= max_gap):
+            reached.setdefault(sequence[place], []).append(place)
+    return list(reached.items())
+
+
+def first_end(items: Sequence[str], times: Sequence[int], pattern: Sequence[str], window_us: int | None) -> int | None:
+    """Place of the earliest event that completes `pattern`, or None.
+
+    >>> first_end(["a", "b", "a", "c"], [0, 9, 10, 11], ["a", "c"], 5), first_end(["a"], [0], ["b"], None)
+    (3, None)
+    """
+    places = [place for place, item in enumerate(items) if item == pattern[0]]
+    for item in pattern[1:]:
+        if not places:
+            return None
+        places = dict(_next(items, times, places, window_us, None)).get(item, [])
+    return places[0] if places else None
+
+
+class SequenceMiner:
+    """What follows what: failed steps in a run, ends of a task's executions, correlated events, bad ends in a day.
+
+    A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could
+    have (C's entity ended somehow; Fisher's test and bursts, as rules are) *and* the order matters: rearranging each
+    group's events in time keeps it from coming as often. In a day, neighbours are at most `window_s` apart; what
+    crosses midnight UTC is not seen.
+    """
+
+    name = "sequences"
+
+    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+        """Sequences of two to `max_length`; `support` of `total` groups that have all but the last item."""
+        history = history.before(until)
+        kept: list[Finding] = []
+        drafts: dict[int, list[Finding]] = {}
+        tests: dict[int, int] = {}
+        for groups in groups_of(history, config):
+            found, made = _sequences_of(groups, config, until)
+            for length, count in made.items():
+                tests[length] = tests.get(length, 0) + count
+            for draft in found:
+                drafts.setdefault(len(draft.evidence["sequence"]), []).append(draft)
+        for length, layer in drafts.items():
+            kept += claimed(layer, config, tests=tests[length], layers=len(tests))
+        return sorted(kept, key=lambda finding: (finding.q_value or 0.0, -finding.effect, finding.key))[
+            : config.max_findings
+        ]
+
+
+def groups_of(history: History, config: MiningConfig) -> list[Groups]:
+    """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
+    # Steps that began together ran side by side: which of them is first in the list says nothing.
+    alone = ~history.steps.duplicated(["pipeline_execution_id", "execution_start"], keep=False)
+    steps = history.steps[alone.to_numpy(dtype=bool)]
+    order = steps["step_order"].fillna(0).to_numpy(dtype=np.int64)
+    what = [
+        item("step", f"{p}/{s}", status)
+        for p, s, status in zip(steps["pipeline_name"], steps["step_name"], steps["status"], strict=True)
+    ]
+    runs = history.runs[history.runs["execution_end"].notna()]
+    in_runs = _grouped(
+        "run",
+        zip(steps["pipeline_execution_id"], order, what, strict=True),
+        dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True)),
+        None,
+    )
+    done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
+    ends = micros(done["execution_end"].fillna(done["execution_start"]))
+    what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
+    in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), {}, None)
+    stream = outcomes(history, ["integration"])
+    keys = dict(zip(history.integration_events["id"], history.integration_events["correlation_key"], strict=True))
+    what = [item("integration", e, status) for e, status in zip(stream["entity"], stream["status"], strict=True)]
+    rows = [row for row in zip(map(keys.get, stream["ref"]), stream["end_us"], what, strict=True) if row[0]]
+    correlated = _grouped("correlation", rows, {}, None)
+    return [in_runs, in_tasks, correlated, *_days(history, config)]
+
+
+def item(kind: str, entity: str, status: str) -> str:
+    """What happened, as the token that the sequence detector knows it by: a kind of series, its entity, how it ended.
+
+    >>> item("pipeline", "shop/main", "failure")
+    'pipeline:shop/main:failure'
+    """
+    return f"{kind}:{entity}:{status}"
+
+
+def _days(history: History, config: MiningConfig) -> list[Groups]:
+    stream = outcomes(history, ["pipeline", "task", "integration"])  # a run fails when its step does: no news
+    if not len(stream):
+        return []
+    what = [item(k, e, status) for k, e, status in zip(stream["kind"], stream["entity"], stream["status"], strict=True)]
+    rows = list(zip(stream["end_us"].tolist(), what, strict=True))
+    seen = history.patterns
+    rows += [
+        (time, f"pattern:{kind}:{entity}")
+        for time, kind, entity in zip(
+            micros(seen["opened_at"]).tolist(), seen["pattern_type"], seen["entity"], strict=True
+        )
+    ]
+    by_day = ((f"{time // DAY_US:06d}", time, what) for time, what in sorted(rows))
+    return [_grouped("day", by_day, {}, int(config.window_s * 1e6))]
+
+
+def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
+    """Events that did not end well, by group. `names`: when groups were, in the order of time, where `rows` do not
+    say it."""
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    for group, time, what in rows:
+        found.setdefault(group, []).append((int(time), what))
+    seen = [names.get(name, events[-1][0] if events else 0) for name, events in found.items()]
+    present: dict[str, set[int]] = {}
+    for at, events in enumerate(found.values()):
+        for _, what in events:
+            present.setdefault(what.rsplit(":", 1)[0], set()).add(at)
+    lists = [sorted(event for event in events if not event[1].endswith(":success")) for events in found.values()]
+    items = [[what for _, what in events[:MOST_EVENTS]] for events in lists]
+    times = [[time for time, _ in events[:MOST_EVENTS]] for events in lists]
+    places: dict[str, set[int]] = {}
+    for at, group in enumerate(items):
+        for what in group:
+            places.setdefault(what, set()).add(at)
+    return Groups(kind, list(found), places, present, items, times, seen, window_us)
+
+
+def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
+    if len(groups.names) < FEWEST_GROUPS:
+        return [], {}
+    counts = frequent_sequences(
+        groups.items, config.min_count, config.max_length, times=groups.times, max_gap=groups.window_us
+    )
+    candidates = sorted(p for p in counts if len(p) > 1 and p[-1] not in p[:-1] and p[-1].rsplit(":", 1)[1] in BAD)
+    tests: dict[int, int] = {}
+    for pattern in candidates:
+        tests[len(pattern)] = tests.get(len(pattern), 0) + 1
+    checked = []
+    ends: dict[tuple[str, ...], Any] = {}
+    for pattern in candidates:
+        for part in (pattern, pattern[:-1], pattern[-1:]):
+            if part not in ends:
+                ends[part] = _members(groups, part)
+        # Only groups in which what comes last ran at all can tell how often it fails.
+        asked = np.array(sorted(groups.present[pattern[-1].rsplit(":", 1)[0]]))
+        cause, whole = ends[pattern[:-1]][asked], ends[pattern][asked]
+        effect = whole | (ends[pattern[-1:]][asked] & ~cause)
+        if cause.sum() < config.min_count or cause.all():
+            continue
+        # Groups are in the order of time: stretches of as many groups.
+        p = association_p(cause, effect, blocks_of(np.arange(len(asked)) * DAY_US))
+        ratio = float(rate_ratio(int(whole.sum()), int(cause.sum()), int(effect.sum()), len(effect)))
+        if p <= config.false_discovery_rate and ratio >= config.min_effect:
+            checked.append((p, pattern, cause, effect, asked))
+    drafts = []
+    checked.sort(key=lambda found: (found[0], found[1]))
+    for p, pattern, cause, effect, asked in checked[:MOST_CHECKED]:
+        in_order = _order_p(groups, pattern, config)
+        drafts.append(_finding(groups, pattern, cause, effect, asked, max(p, in_order), until))
+    return _no_longer_than_needed(drafts), tests
+
+
+def _members(groups: Groups, pattern: tuple[str, ...]) -> Any:
+    member = np.zeros(len(groups.names), dtype=bool)
+    for at in set.intersection(*(groups.places[what] for what in pattern)):
+        member[at] = first_end(groups.items[at], groups.times[at], pattern, groups.window_us) is not None
+    return member
+
+
+def _order_p(groups: Groups, pattern: tuple[str, ...], config: MiningConfig) -> float:
+    """p that the pattern comes in so many groups when the events of each are rearranged among their times."""
+    shared = sorted(set.intersection(*(groups.places[what] for what in pattern)))
+    rows = [(groups.items[at], groups.times[at]) for at in shared]
+    observed = sum(first_end(items, times, pattern, groups.window_us) is not None for items, times in rows)
+    rng = np.random.default_rng(config.seed)
+    null = []
+    for _ in range(config.permutations):
+        found = 0
+        for items, times in rows:
+            mixed = [items[at] for at in rng.permutation(len(items))]
+            found += first_end(mixed, times, pattern, groups.window_us) is not None
+        null.append(found)
+    return permutation_p(float(observed), np.array(null))
+
+
+def _no_longer_than_needed(drafts: list[Finding]) -> list[Finding]:
+    """Without sequences that say no more than one they contain, with the same end."""
+    kept = []
+    for draft in drafts:
+        mine = draft.evidence["sequence"]
+        shorter = [
+            other
+            for other in drafts
+            if len(other.evidence["sequence"]) < len(mine)
+            and other.evidence["sequence"][-1] == mine[-1]
+            and set(other.evidence["sequence"]) <= set(mine)
+            and (other.p_value or 0.0) <= 0.05
+        ]
+        if all(draft.confidence > 1.15 * other.confidence for other in shorter):
+            kept.append(draft)
+    return kept
+
+
+def _finding(
+    groups: Groups, pattern: tuple[str, ...], cause: Any, effect: Any, asked: Any, p: float, until: datetime
+) -> Finding:  # fmt: skip
+    both = cause & effect
+    support, total = int(both.sum()), int(cause.sum())
+    ratio = float(rate_ratio(support, total, int(effect.sum()), len(effect)))
+    leads, seen = [], []
+    for at in asked[both]:
+        items, times = groups.items[at], groups.times[at]
+        end = first_end(items, times, pattern, groups.window_us)
+        start = first_end(items, times, pattern[:-1], groups.window_us)
+        if end is not None and start is not None:
+            leads.append((times[end] - times[start]) / 1e6)
+            seen.append(groups.seen_us[at] if groups.kind == "run" else times[end])
+    timed = groups.kind not in ("run",)  # within a run the order of steps is known, not always their times
+    lead = float(np.median(leads)) if timed and leads else None
+    causes = [_said(what) for what in pattern[:-1]]
+    within = f" within {words.duration(groups.window_us / 1e6)} of each other" if groups.window_us else ""
+    elsewhere = int(effect.sum()) - support
+    last = f", last on {words.day(max(seen))}" if seen else ""
+    sentence = (
+        f"In the same {groups.kind}, when {', then '.join(causes)}, then {_said(pattern[-1])}{within}"
+        f" {words.times(ratio)} as often as otherwise: in {support} of {total} {groups.kind}s, in {elsewhere} of the"
+        f" other {len(effect) - total} with {words.named(_entity(pattern[-1]))}{last}."
+    )
+    early, late = halves(cause, effect)
+    return Finding(
+        miner=SequenceMiner.name, key=f"{groups.kind}|" + "→".join(pattern), kind="sequence",
+        pattern_class=PatternClass.ERROR_PROPAGATION,
+        entities=tuple(dict.fromkeys(_entity(what) for what in pattern[::-1])),
+        measure="failed", support=support, total=total, confidence=support / total, effect=ratio,
+        effect_name="rate_ratio", p_value=p, first_seen_us=min(seen, default=0),
+        last_seen_us=max(seen, default=0), early=early, late=late, sentence=sentence,
+        sql=counting(groups.kind, pattern, groups.window_us, until), evidence={
+            "sequence": list(pattern), "group": groups.kind, "window_s": groups.window_us and groups.window_us / 1e6,
+            "lead_s": lead, "groups": len(effect), "others": elsewhere,
+        },
+    )  # fmt: skip
+
+
+def _entity(what: str) -> str:
+    """The entity of a token; a pattern's token ends with it, the others with a status."""
+    kind, rest = what.split(":", 1)
+    return rest.split(":", 1)[1] if kind == "pattern" else rest.rsplit(":", 1)[0]
+
+
+def _said(what: str) -> str:
+    verbs = {"failure": "fails", "error": "breaks with an error", "timeout": "times out", "success": "succeeds"}
+    if what.startswith("pattern:"):
+        return f"{words.named(_entity(what))} shows {what.split(':')[1].replace('_', ' ')}"
+    status = what.rsplit(":", 1)[1]
+    return f"{words.named(_entity(what))} {verbs.get(status, 'is ' + status)}"

@@ -1,0 +1,237 @@
+"""The routes that read."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from sql.store.models import Model
+from sql.store.patterns import PatternEvolution, PatternRelationship
+from tests.api.conftest import Api
+from tests.api.rows import MINUTE, T0, opportunity, pattern, patterns, series
+
+SPECIFIED = {
+    "id", "pattern_type", "confidence_score", "detected_at", "description", "impact_assessment", "recommendations",
+}  # fmt: skip
+ADVISED = {
+    "id", "recommendation_type", "priority_score", "potential_improvement", "effort_estimate", "description",
+    "implementation_steps",
+}  # fmt: skip
+
+
+def ids(found: list[dict[str, Any]]) -> list[int]:
+    return [uuid.UUID(one["id"]).int for one in found]
+
+
+def test_patterns_have_the_specifications_fields_and_its_path_has_an_alias(api: Api) -> None:
+    patterns(api.store, 1)
+    api.store.performance.opportunities.save(opportunity())
+    (found,) = api.get("/patterns")
+    assert set(found) >= SPECIFIED
+    assert found["description"] == "cpu_usage of web-1 is 93 % (1)."
+    assert found["impact_assessment"] == {
+        "severity": "high", "significance_score": 0.8, "duration_seconds": 300.0, "observation_count": 1,
+        "value": 93.0, "expected": 41.0,
+    }  # fmt: skip
+    assert [one["description"] for one in found["recommendations"]] == ["Keep what was fetched."]
+    assert api.get("/api/v1/patterns") == [found]
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ({}, [4, 3, 2, 1]),
+        ({"pattern_types": ["trend", "drift"]}, [4, 3]),
+        ({"severities": "low"}, [2]),
+        ({"confidence_threshold": 0.95}, [3]),
+        ({"start_date": (T0 + 2 * MINUTE).isoformat(), "end_date": (T0 + 4 * MINUTE).isoformat()}, [3, 2]),
+        ({"start_date": "2026-01-06"}, []),
+        ({"active": "false"}, [1]),
+        ({"entity": "web-1", "measure": "cpu_usage"}, [3, 2, 1]),
+        ({"entity_part": "EB-9"}, [4]),
+        ({"categories": "error"}, [4]),
+        ({"order": "confidence_score", "descending": "false", "limit": 2}, [1, 2]),
+    ],
+)
+def test_filters(api: Api, query: dict[str, Any], wanted: list[int]) -> None:
+    api.store.patterns.patterns.save_all(
+        [
+            pattern(1, is_active=False, resolved_at=T0 + 9 * MINUTE, confidence_score=0.8),
+            pattern(2, severity="low", confidence_score=0.85),
+            pattern(3, pattern_type="trend", confidence_score=0.99),
+            pattern(4, pattern_type="drift", entity="web-9", pattern_category="error"),
+            pattern(5, confidence_score=0.3),
+        ]
+    )
+    assert ids(api.get("/patterns", **query)) == wanted
+
+
+def test_pages_have_no_gap_while_rows_come_in(api: Api) -> None:
+    before = {row.id.int for row in patterns(api.store, 60)}
+    ended = threading.Event()
+
+    def insert() -> None:
+        number = 1000
+        while not ended.is_set():
+            api.store.patterns.patterns.save(pattern(number, at=T0 + (number % 90) * MINUTE))
+            number += 1
+
+    writer = threading.Thread(target=insert)
+    writer.start()
+    try:
+        found: list[int] = []
+        url = "/api/v1/patterns?limit=7"
+        while url:
+            response = api.client.get(url)
+            assert response.status_code == 200
+            found += ids(response.json())
+            link = response.links.get("next", {}).get("url", "")
+            assert not link or link.startswith("/api/v1/patterns?")
+            url = link
+            assert len(found) < 5000
+    finally:
+        ended.set()
+        writer.join()
+    assert len(found) == len(set(found))
+    assert before <= set(found)
+
+
+def test_a_cursor_of_another_listing_is_a_conflict(api: Api) -> None:
+    patterns(api.store, 3)
+    after = str(api.client.get("/patterns?limit=1").links["next"]["url"]).partition("after=")[2]
+    assert api.get(f"/patterns?limit=1&active=true&after={after}", 409)["type"].endswith("cursor-of-another-listing")
+    assert api.get("/patterns?after=nonsense", 409)["status"] == 409
+
+
+def test_a_pattern_with_all_that_is_known_of_it(api: Api) -> None:
+    store = api.store
+    one = pattern(5)
+    store.patterns.patterns.save_all([pattern(1), pattern(2, entity="db"), one, pattern(9)])
+    store.patterns.relationships.save(
+        PatternRelationship(
+            parent_pattern_id=uuid.UUID(int=2), child_pattern_id=one.id, relationship_type="precedes",
+            relationship_strength=0.7, temporal_offset=180, discovered_at=T0,
+        )
+    )  # fmt: skip
+    store.patterns.evolution.save(
+        PatternEvolution(
+            pattern_id=one.id, evolution_type="strengthening", current_state={"score": 9}, change_magnitude=2.0,
+            evolution_timestamp=T0 + 6 * MINUTE,
+        )
+    )  # fmt: skip
+    store.patterns.label(one.id, "expected", actor="ada", note="load test")
+    minutes = [(minute, 40.0) for minute in [*range(-25, 5), *range(20, 35)]]
+    series(api.url, "web-1", "cpu_usage", minutes)
+
+    found = api.get(f"/patterns/{one.id}")
+    assert set(found) >= SPECIFIED
+    assert found["evidence"]["evidence"] == {"z": 7.5}
+    assert ids(found["earlier"]) == [1]
+    assert [(r["relationship_type"], r["is_parent"], r["offset_seconds"]) for r in found["relations"]] == [
+        ("precedes", True, 180)
+    ]
+    assert [change["evolution_type"] for change in found["history"]] == ["strengthening"]
+    assert [(said["value"], said["by"], said["note"]) for said in found["judgements"]] == [
+        ("expected", "ada", "load test")
+    ]
+    around = found["series"]
+    assert around["series"]["entity"] == "web-1" and len(around["points"]) == 45
+    assert around["gaps"] == [{"start": "2026-01-05T10:04:20Z", "end": "2026-01-05T10:20:00Z"}]
+    assert found["incident_id"] is None
+    assert api.get("/patterns/00000000-0000-0000-0000-0000000000ff", 404)["title"] == "Not Found"
+    assert api.get("/patterns/7", 404)["status"] == 404
+
+
+def test_series_by_name_and_by_id(api: Api) -> None:
+    number = series(api.url, "shop/main{a=1}", "cpu/0", [(minute, float(minute)) for minute in range(120)])
+    series(api.url, "web-1", "load", [(0, 1.0)])
+    assert api.get("/series", entity_part="SHOP") == [
+        {"id": str(number), "entity": "shop/main{a=1}", "measure": "cpu/0", "kind": "resource"}
+    ]
+    by_id = api.get(f"/series/{number}/points", width=12, start_date=T0.isoformat(), end_date="2026-01-05T12:00:00Z")
+    path = f"/series/{quote('shop/main{a=1}', safe='')}/{quote('cpu/0', safe='')}/points"
+    assert api.get(path, width=12, start_date=T0.isoformat(), end_date="2026-01-05T12:00:00Z") == by_id
+    assert by_id["step"] == 600 and len(by_id["points"]) == 12
+    assert by_id["points"][1] == {"time": "2026-01-05T10:10:00Z", "n": 10, "min": 10.0, "max": 19.0, "avg": 14.5}
+    # Without a range: up to the last value.
+    assert api.get(path)["points"][-1]["max"] == 119.0
+    assert api.get("/series/web-1/load/points", start_date="2026-01-07", end_date="2026-01-06")["points"] == []
+    api.get("/series/web-1/no/points", 404)
+    api.get("/series/12345/points", 404)
+    api.get("/series/99999999999999999999/points", 422)
+    api.get("/series/web-1/load/points", 422, width=0)
+
+
+def test_a_name_with_slashes_may_be_written_plainly(api: Api) -> None:
+    series(api.url, "shop/main/build", "duration_s", [(0, 1.0)])
+    assert len(api.get("/series/shop/main/build/duration_s/points")["points"]) == 1
+
+
+def test_recommendations(api: Api) -> None:
+    for name, priority in [("web-1", 0.9), ("web-2", 0.6), ("web-3", 0.2)]:
+        api.store.performance.opportunities.save(opportunity(component_affected=name, priority_score=priority))
+    found = api.get("/recommendations")
+    assert [one["component_name"] for one in found] == ["web-1", "web-2"]
+    assert set(found[0]) >= ADVISED
+    assert found[0]["implementation_steps"] == ["Add a cache.", "Measure."]
+    assert found[0]["supporting_data"] == {"runs": 7}
+    assert len(api.get("/recommendations", priority_threshold=0)) == 3
+    assert [one["component_name"] for one in api.get("/recommendations", component_name="web-2")] == ["web-2"]
+    assert api.get("/recommendations", optimization_types=["index"]) == []
+
+
+def test_incidents(api: Api) -> None:
+    patterns(api.store, 2)
+    insert = """
+        INSERT INTO incidents (id, title, summary, entity, category, pattern_class, severity, confidence, status,
+            started_at, updated_at, patterns, series)
+        VALUES (%s, 't', 's', 'web-1', 'performance', 'c', 'high', 0.9, %s, %s, %s, 1, 1)
+    """
+    with psycopg.connect(api.url) as connection:
+        for number, status in [(1, "open"), (2, "resolved")]:
+            started = T0 + number * MINUTE
+            connection.execute(insert, [uuid.UUID(int=number), status, started, T0 + timedelta(hours=1)])
+            connection.execute(
+                "INSERT INTO incident_patterns (pattern_id, incident_id, joined_at) VALUES (%s, %s, %s)",
+                [uuid.UUID(int=number), uuid.UUID(int=number), T0],
+            )
+    assert ids(api.get("/incidents")) == [2, 1]
+    assert ids(api.get("/incidents", statuses="open")) == [1]
+    assert ids(api.get(f"/incidents/{uuid.UUID(int=2)}")["members"]) == [2]
+    assert api.get(f"/patterns/{uuid.UUID(int=1)}")["incident_id"] == str(uuid.UUID(int=1))
+    api.get(f"/incidents/{uuid.UUID(int=9)}", 404)
+
+
+def test_models(api: Api) -> None:
+    model = Model(
+        model_name="failures", model_type="classification", model_purpose="p", algorithm_name="a", model_version="1",
+        model_parameters={}, training_data_hash="a" * 64, model_artifact_path="x", performance_metrics={"auc": 0.8},
+    )  # fmt: skip
+    version = api.store.models.register(model, "b" * 64)
+    found = api.get(f"/models/{version.model_id}/performance")
+    assert (found["model_name"], found["performance_metrics"]) == ("failures", {"auc": 0.8})
+    assert api.get("/models/failures/performance") == found
+    api.get("/models/nothing/performance", 404)
+    api.get(f"/models/{uuid.uuid4()}/performance", 404)
+
+
+def test_key_figures_and_quality(api: Api) -> None:
+    patterns(api.store, 3)
+    with psycopg.connect(api.url) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO stream_counters VALUES ('a.v1', 0, %s, %s, %s, %s)",
+            [("read", "", 10, T0), ("applied", "", 7, T0), ("dead_letter", "bad_time", 2, T0)],
+        )
+    found = {one["name"]: one for one in api.get("/kpis", start_date="2026-01-05", end_date="2026-01-06")}
+    assert found["patterns_detected_per_day"]["value"] == 3.0
+    assert found["pipeline_failure_rate"]["value"] is None
+    assert api.get("/kpis", start_date="2026-01-06", end_date="2026-01-06") == []
+    quality = api.get("/quality")
+    assert quality["inputs"][0]["difference"] == quality["total"]["difference"] == 1
+    assert quality["total"]["dead_letter_reasons"] == {"bad_time": 2}
