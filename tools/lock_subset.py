@@ -1,7 +1,8 @@
 """Print the part of ``requirements.lock`` that a set of extras needs, pins and hashes as they stand.
 
 The lock is one for everything, tests and tools as well; an image or a server needs less. Which package needs which
-stands in the lock's own comments (``# via``). Needs Python alone: ``python tools/lock_subset.py --extra api --extra nightly``.
+stands in the lock's own comments (``# via``). Needs Python alone:
+``python tools/lock_subset.py --extra api --extra nightly``.
 """
 
 from __future__ import annotations

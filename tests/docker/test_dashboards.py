@@ -61,7 +61,7 @@ def filled(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> It
             INSERT INTO pattern_classifications (id, pattern_id, classification_type, classification_value,
                 classification_confidence, classifier_model, human_verified, classified_at, actor)
             SELECT gen_random_uuid(), id, 'verdict', 'true_positive', 1, 'human', true, now(), 'ada'
-            FROM detected_patterns LIMIT 1
+            FROM patterns ORDER BY detected_at DESC LIMIT 1
             """
         )
     with psycopg.connect(module_database, autocommit=True) as reader:
