@@ -24,7 +24,7 @@ from sources.table import Rows
 SeriesKey = tuple[str, str]
 """Entity and measure."""
 
-GROUP_DETECTORS = ("correlation", "multivariate")
+GROUP_DETECTORS = ("correlation", "multivariate", "forest")
 """Detectors that see several series at once, outside the partitions: a replay of partitions does not find theirs."""
 
 MOST_POINTS = 2_000_000

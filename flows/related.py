@@ -13,10 +13,11 @@ import msgspec
 from psycopg import Connection
 
 from operators.detect.correlation import CorrelationConfig
+from operators.detect.forest import ForestConfig
 from operators.detect.multivariate import MultivariateConfig
 from operators.incident import related
 from operators.incident.entities import Tie
-from operators.incident.related import Group, GroupState, RelatedState, Series
+from operators.incident.related import Group, GroupState, Look, RelatedState, Series
 from operators.incident.seen import HOUR_US, MINUTE_US
 from operators.incident.state import StateError
 from operators.output import Found
@@ -52,6 +53,7 @@ class RelatedConfig(msgspec.Struct, frozen=True):
     life: Life = Life()
     correlation: CorrelationConfig = CorrelationConfig()
     multivariate: MultivariateConfig = MultivariateConfig()
+    forest: ForestConfig = ForestConfig()
 
 
 class Related:
@@ -116,7 +118,7 @@ class Related:
         for name in [name for name in state.groups if name not in known]:
             del state.groups[name]
         values = source.minutes(connection, wanted, start * MINUTE_US, end * MINUTE_US)
-        look = (self.config.correlation, self.config.multivariate)
+        look = Look(self.config.correlation, self.config.multivariate, self.config.forest)
         rows: list[Row] = []
         for minute in range(start, end):
             at = minute * MINUTE_US
@@ -128,7 +130,7 @@ class Related:
                     if (value := given.get((one.entity, one.measure))) is not None
                 }
                 mine = state.groups.get(group.name)
-                if not held and (mine is None or mine.episode is None):
+                if not held and (mine is None or (mine.episode is None and mine.rare is None)):
                     continue
                 if mine is None:
                     mine = state.groups[group.name] = GroupState()

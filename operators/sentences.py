@@ -176,6 +176,19 @@ def _multivariate(episode: Episode, subject: Subject) -> str:
     )
 
 
+def _forest_name(episode: Episode, subject: Subject) -> tuple[str, str]:
+    by = str(episode.evidence.get("contributors", ""))
+    return subject.entity, f": its series have hardly ever been like this together{f' ({by})' if by else ''}"
+
+
+def _forest(episode: Episode, subject: Subject) -> str:
+    by = str(episode.evidence.get("contributors", ""))
+    return (
+        f"the series of {subject.entity} have hardly ever been like this together: a surprise of"
+        f" {number(episode.peak_score)} bits, {number(episode.threshold)} is told{f'; by share: {by}' if by else ''}"
+    )
+
+
 def _drift_name(episode: Episode, subject: Subject) -> tuple[str, str]:
     evidence = episode.evidence
     old, new = float(evidence.get("old", episode.expected)), float(evidence.get("new", episode.peak_value))
@@ -252,6 +265,7 @@ SENTENCES: Mapping[str, Sentences] = {
     "trend": (_trend_name, _trend),
     "correlation": (_correlation_name, _correlation),
     "multivariate": (_multivariate_name, _multivariate),
+    "forest": (_forest_name, _forest),
     "novelty": (_novelty_name, _novelty),
     "prior": (_prior_name, _prior),
     "sequence": (_sequence_name, _sequence),

@@ -1,7 +1,7 @@
 """The runs behind `shapes.py`, and the tables that they end in."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +17,8 @@ from operators.episodes import SEVERITIES
 
 Say = Callable[[str], None]
 WIDTH = 150
+FACTS = frozenset({"threshold"})
+"""Detectors whose confidence is that of a statement about numbers, not about a fault."""
 
 
 @dataclass
@@ -41,11 +43,15 @@ def run(fold: str, detectors: Sequence[Detector], shape: str, part: str, scale: 
         for group in sets.faulty(fold, quick, shape):
             say(f"{group[0].faults[0].shape}: {len(group)} series, {sum(len(one.values) for one in group):,} values")
             done.faulty += _drive(group, detectors, [])
-    said = reliability.weigh(
-        reliability.known(done.clean), reliability.known(done.faulty), lambda opening: opening.confidence
-    )
+    known = [[_estimates(one) for one in reliability.known(part)] for part in (done.clean, done.faulty)]
+    said = reliability.weigh(*known, lambda opening: opening.confidence)
     done.reliability = reliability.table(said) if part == "both" and not shape else []
     return done
+
+
+def _estimates(one: Marked) -> Marked:
+    """Without the openings that are facts: that a value is above somebody's limit is true, fault or none."""
+    return replace(one, openings=[kept for kept in one.openings if kept[0].detector not in FACTS])
 
 
 def _drive(group: Sequence[Stream], detectors: Sequence[Detector], homeless: list[Opening]) -> list[Marked]:

@@ -18,13 +18,14 @@ sequence   tokens of events, in order           a mined sequence is under way, o
 prior      series with too little history       far off what its group is like             `YoungState`
 ========== ==================================== ========================================== ==================
 
-Two more watch the series of a group together, once a minute, with a function `advance`:
+Three more watch the series of a group together, once a minute, with a function `advance`:
 
 ============ ================================== =====================
 detector     says                               state
 ============ ================================== =====================
 correlation  which series follows which, when   `CorrelationState`
 multivariate each in range, and together odd    `MultivariateState`
+forest       hardly ever so together, any shape `ForestState`
 ============ ================================== =====================
 
 A detector is a module with a state (a `msgspec.Struct` that resumes identically from its snapshot) and a judging

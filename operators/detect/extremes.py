@@ -18,12 +18,12 @@ HEAVIEST = 0.4
 """Greatest shape; the least is 0 (Gumbel): no score is taken for bounded."""
 
 
-def extreme(maxima: Sequence[float], blocks: float) -> float:
+def extreme(maxima: Sequence[float], blocks: float, heaviest: float = HEAVIEST) -> float:
     """The level that maxima of blocks exceed by accident once in `blocks` blocks. At least two maxima.
 
     A generalised extreme value law through three quantiles of the maxima, its shape shrunk to `SHAPE` (de Haan &
     Ferreira, "Extreme Value Theory", 2006, section 1.1 for the law). It is not efficient, but up to a fifth of the
-    blocks may hold real trouble without moving it.
+    blocks may hold real trouble without moving it. `heaviest`: the greatest shape; 0 takes the law for Gumbel's.
 
     >>> gumbel = [-math.log(-math.log((i + 0.5) / 1000)) for i in range(1000)]
     >>> 9.0 < extreme(gumbel, 10_000) < 11.0
@@ -35,7 +35,7 @@ def extreme(maxima: Sequence[float], blocks: float) -> float:
         return high
     count = len(ordered)
     shape = _shape((high - middle) / max(middle - low, 1e-12 * abs(high)))
-    shape = min(max((count * shape + SHAPE_MAXIMA * SHAPE) / (count + SHAPE_MAXIMA), 0.0), HEAVIEST)
+    shape = min(max((count * shape + SHAPE_MAXIMA * SHAPE) / (count + SHAPE_MAXIMA), 0.0), heaviest)
     scale = (high - low) / (_standard(HIGH, shape) - _standard(LOW, shape))
     return middle + scale * (_standard(1.0 - 1.0 / blocks, shape) - _standard(MIDDLE, shape))
 

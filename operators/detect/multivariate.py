@@ -14,15 +14,11 @@ oddest series shows on its own, so that an outlier of one series, which other tr
 (`operators.detect.extremes`), and a row is abnormal beyond what happens once in `return_blocks` blocks. So there is no
 verdict in the first day and a half.
 
-There is no forest here. Compared once, on 5 synthetic groups (3 to 8 series, one of them swapped, turned, frozen or
-offset for 15 to 60 minutes within its range), each at the lowest threshold without a false alarm: the distance, in an
-earlier form without the fast mean, found 42 to 47 % of the breaks; scikit-learn's IsolationForest and River's
-HalfSpaceTrees, one setting each, none on the same values, and 32 to 40 % and 34 % on the residuals of each series given
-the others, at about 20 and 9 times the time. They were not tried behind the fast mean.
+`operators.detect.forest` stands beside it, for relations that are not straight; measured side by side there.
 
-It does not work well on relations that are far from linear, on breaks shorter than some five minutes or that creep in
-over hours, nor where the noise of each series hides the relation (then a break is within range jointly, too). Series
-beyond the first `MOST` of a group are not looked at.
+It does not work well on relations that are far from linear (the forest is for those), on breaks shorter than some five
+minutes or that creep in over hours, nor where the noise of each series hides the relation (then a break is within range
+jointly, too). Series beyond the first `MOST` of a group are not looked at.
 """
 
 import math

@@ -3,7 +3,8 @@
 A group is a connected component of series by the names of their entities (`entities.keys`): a host's resources, the
 metrics tagged with it, the integrations that its system is an end of. A link that the correlation track finds ties its
 entities together for grouping, and is a pattern of the series that follows (severity info: it is knowledge, not
-trouble); what the multivariate track finds is a pattern of its own, in the group's root.
+trouble); what the multivariate track finds is a pattern of its own, in the group's root, and so is what the forest
+track finds, which opens none while the other's is open. Both are in one series, so that they are of one incident.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,15 +12,15 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from operators.detect import correlation, multivariate
+from operators.detect import correlation, forest, multivariate
 from operators.detect.correlation import CorrelationConfig, CorrelationState, Link
+from operators.detect.forest import ForestConfig, ForestState
 from operators.detect.multivariate import MultivariateConfig, MultivariateState
 from operators.detect.verdict import Verdict
 from operators.episodes import Episode, Life, Subject
 from operators.incident.entities import Tie, keys, root
 from operators.patterns import Change, advance, expire, resolve
 
-DETECTOR = "multivariate"
 MEASURE = "joint"
 """The measure of a pattern in several series at once."""
 INPUT = "correlator"
@@ -30,7 +31,7 @@ MOST_SERIES = 32
 MOST_TOTAL = 512
 """Series of all groups."""
 NORMAL_SHARE = 0.5
-"""The value of a joint pattern is its distance; this part of the threshold is said to be usual at most."""
+"""The value of a joint pattern is its score; this part of a distance's threshold is said to be usual at most."""
 
 
 class Series(NamedTuple):
@@ -68,9 +69,13 @@ class GroupState(
     msgspec.Struct,
     rename={
         "correlation": "c", "multivariate": "m", "episode": "e", "ties": "t", "kind": "k", "followers": "f",
+        "forest": "o", "rare": "r",
     },
 ):  # fmt: skip
-    """What is remembered of a group; `ties` by the names of both series, `followers` by the name of the one."""
+    """What is remembered of a group; `ties` by the names of both series, `followers` by the name of the one.
+
+    `episode` is of the multivariate track, `rare` of the forest.
+    """
 
     kind: str = "metric"
     correlation: CorrelationState = msgspec.field(default_factory=CorrelationState)
@@ -78,6 +83,16 @@ class GroupState(
     episode: Episode | None = None
     ties: dict[str, TieState] = {}
     followers: dict[str, Episode] = {}
+    forest: ForestState = msgspec.field(default_factory=ForestState)
+    rare: Episode | None = None
+
+
+class Look(NamedTuple):
+    """How the tracks look at a group."""
+
+    correlation: CorrelationConfig = CorrelationConfig()
+    multivariate: MultivariateConfig = MultivariateConfig()
+    forest: ForestConfig = ForestConfig()
 
 
 class RelatedState(msgspec.Struct, rename={"version": "v", "minute": "m", "groups": "g"}):
@@ -145,21 +160,42 @@ def move(
     minute_us: int,
     values: Mapping[str, float],
     life: Life,
-    look: tuple[CorrelationConfig, MultivariateConfig],
+    look: Look,
 ) -> list[Change]:
     """Take in the values of one minute, by `Series.name`; what became of the group's patterns."""
-    changes = _follow(state, group, minute_us, correlation.advance(state.correlation, minute_us, values, look[0]))
-    verdict = multivariate.advance(state.multivariate, minute_us, values, look[1])
-    if verdict is None and state.episode is None:
-        return changes
-    if not values and state.episode is not None:
-        state.episode, change = expire(state.episode, subject(group), minute_us, life)
-    else:
-        score = verdict.score if verdict is not None else 0.0
-        state.episode, change = advance(
-            state.episode, subject(group), DETECTOR, _in_distances(verdict), score, minute_us, life
-        )
-    return changes if change is None else [*changes, change]
+    links = correlation.advance(state.correlation, minute_us, values, look.correlation)
+    changes = _follow(state, group, minute_us, links)
+    verdict = multivariate.advance(state.multivariate, minute_us, values, look.multivariate)
+    score = verdict.score if verdict is not None else 0.0
+    told = _in_scores(verdict, NORMAL_SHARE * verdict.threshold) if verdict is not None else None
+    state.episode, change = _joint(state.episode, group, "multivariate", told, score, minute_us, values, life)
+    changes += [] if change is None else [change]
+    if look.forest.enabled:
+        verdict = forest.advance(state.forest, minute_us, values, look.forest)
+        told = _in_scores(verdict, state.forest.clear) if verdict is not None else None
+        known = state.episode is not None and state.episode.active
+        if told is not None and known and (state.rare is None or not state.rare.active):
+            told = msgspec.structs.replace(told, abnormal=False)
+        state.rare, change = _joint(state.rare, group, "forest", told, state.forest.score, minute_us, values, life)
+        changes += [] if change is None else [change]
+    return changes
+
+
+def _joint(
+    episode: Episode | None,
+    group: Group,
+    detector: str,
+    verdict: Verdict | None,
+    score: float,
+    minute_us: int,
+    values: Mapping[str, float],
+    life: Life,
+) -> tuple[Episode | None, Change | None]:
+    if verdict is None and episode is None:
+        return None, None
+    if not values and episode is not None:
+        return expire(episode, subject(group), minute_us, life)
+    return advance(episode, subject(group), detector, verdict, score, minute_us, life)
 
 
 def _follow(state: GroupState, group: Group, minute_us: int, links: Sequence[Link]) -> list[Change]:
@@ -224,11 +260,8 @@ def subject(group: Group) -> Subject:
     return Subject(group.name, MEASURE, "metric", INPUT, 0)
 
 
-def _in_distances(verdict: Verdict | None) -> Verdict | None:
+def _in_scores(verdict: Verdict, usual: float) -> Verdict:
     """The verdict in the unit of the joint measure, which is its score; the series at fault stays in the evidence."""
-    if verdict is None:
-        return None
     evidence = dict(verdict.evidence)
     evidence |= {"expected": verdict.expected, "low": verdict.low, "high": verdict.high}
-    usual = NORMAL_SHARE * verdict.threshold
     return msgspec.structs.replace(verdict, expected=0.0, low=0.0, high=usual, direction="up", evidence=evidence)

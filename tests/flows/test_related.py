@@ -141,16 +141,22 @@ def test_what_is_unusual_about_a_group_is_a_pattern_in_an_incident(database: str
     swept = correlate(database)
     found = query(
         connection,
-        "SELECT p.entity, p.measure, p.pattern_type, i.entity, p.opened_at FROM detected_patterns AS p"
-        " JOIN incident_patterns AS m ON m.pattern_id = p.id JOIN incidents AS i ON i.id = m.incident_id"
+        "SELECT p.entity, p.measure, p.pattern_type, i.entity, p.opened_at, i.id, p.severity"
+        " FROM detected_patterns AS p JOIN incident_patterns AS m ON m.pattern_id = p.id"
+        " JOIN incidents AS i ON i.id = m.incident_id"
         " ORDER BY p.opened_at",
     )
     assert swept.patterns == len(found) >= 1
-    assert found[0][:4] == ("web", "joint", "multivariate", "web")
-    assert START + timedelta(minutes=4500) < found[0][4] < START + timedelta(minutes=4515)
+    for detector in ("multivariate", "forest"):
+        first = next(row for row in found if row[2] == detector)
+        assert first[:2] == ("web", "joint")
+        assert first[3] == "web"
+        assert START + timedelta(minutes=4500) < first[4] < START + timedelta(minutes=4515)
+        assert first[6] in ("low", "medium")
+    assert len({row[5] for row in found}) == 1, "of one cause, one incident"
     opened = (
         "SELECT count(*) FROM pattern_evolution AS e JOIN detected_patterns AS p ON p.id = e.pattern_id"
-        " WHERE evolution_type = 'opened' AND pattern_type = 'multivariate'"
+        " WHERE evolution_type = 'opened' AND pattern_type IN ('multivariate', 'forest')"
     )
     assert query(connection, opened) == [(len(found),)]
 

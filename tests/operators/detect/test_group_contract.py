@@ -3,12 +3,18 @@ import math
 import msgspec
 import pytest
 
-from operators.detect import correlation, multivariate
+from operators.detect import correlation, forest, multivariate, ranks
 from tests.operators.detect.contract import check_verdict
 from tests.operators.detect.group_contract import GroupTrack, check_group_detector
 
 CORRELATION = correlation.CorrelationConfig()
 MULTIVARIATE = multivariate.MultivariateConfig(least=0.5, return_blocks=30.0)
+FOREST = forest.ForestConfig(least=0.5, return_blocks=30.0)
+
+
+QUICK_FOREST = {
+    "YOUNG": 40, "BLOCK": 5, "LEAST_BLOCKS": 6, "WINDOW_ROWS": (30, 40), "TREES": 4, "HEIGHT": 4,
+}  # fmt: skip
 
 
 def sound_links(links):
@@ -24,6 +30,10 @@ def sound_links(links):
 
 def sound_verdict(verdict):
     check_verdict(verdict, "multivariate")
+
+
+def sound_surprise(verdict):
+    check_verdict(verdict, "forest")
 
 
 TRACKS = [
@@ -51,6 +61,22 @@ TRACKS = [
         1600,
         600,
     ),
+    GroupTrack(
+        "forest",
+        forest.ForestState,
+        lambda state, time, values: forest.advance(state, time, values, FOREST),
+        sound_surprise,
+        1800,
+        200,
+    ),
+    GroupTrack(
+        "forest, always",
+        forest.ForestState,
+        lambda state, time, values: forest.advance(state, time, values, FOREST, always=True),
+        sound_surprise,
+        1800,
+        200,
+    ),
 ]
 
 
@@ -60,6 +86,9 @@ def test_group_detector_keeps_the_contract(track, monkeypatch):
     monkeypatch.setattr(multivariate, "YOUNG", 60)
     monkeypatch.setattr(multivariate, "BLOCK", 10)
     monkeypatch.setattr(multivariate, "LEAST_BLOCKS", 6)
+    monkeypatch.setattr(ranks, "SAMPLE_US", 480_000_000)
+    for name, value in QUICK_FOREST.items():
+        monkeypatch.setattr(forest, name, value)
     check_group_detector(track)
 
 

@@ -148,6 +148,15 @@ def test_extreme_is_the_quantile_of_the_law_that_made_the_maxima(shape):
     assert extreme(maxima.tolist(), 10_000) == pytest.approx(exact, rel=0.05)
 
 
+def test_extreme_takes_the_law_for_gumbels_where_it_is_told_to():
+    from scipy.stats import genextreme, gumbel_r
+
+    shares = (np.arange(5000) + 0.5) / 5000
+    light, heavy = gumbel_r.ppf(shares, 10, 2), genextreme.ppf(shares, -0.3, 10, 2)
+    assert extreme(light.tolist(), 10_000, heaviest=0.0) == pytest.approx(gumbel_r.ppf(1 - 1e-4, 10, 2), rel=0.01)
+    assert extreme(heavy.tolist(), 10_000, heaviest=0.0) < 0.5 * extreme(heavy.tolist(), 10_000)
+
+
 def test_extreme_hardly_minds_a_tenth_of_troubled_blocks():
     rnd = random.Random(2)
     calm = [4.0 + rnd.gauss(0, 0.5) for _ in range(168)]
