@@ -157,8 +157,9 @@ class BaselineMiner:
     """The last week and month against the baseline: longer or shorter runs (Mann-Whitney), more or fewer failures
     (Fisher).
 
-    To allow for runs that come in bursts the window must also lie outside what nine in ten of the earlier windows
-    were. It compares with the last twelve windows: a yearly season looks like a departure.
+    To allow for runs that come in bursts, and fail in streaks, the window must also lie outside what nine in ten of the
+    earlier windows were, and shares of failures are compared by how much those differ among themselves. It compares
+    with the last twelve windows: a yearly season looks like a departure.
     """
 
     name = "baselines"
@@ -250,6 +251,7 @@ def _worse(
     if not _unusual(bad / total, [float(window.mean()) for window in windows if len(window) >= 3]):
         return None
     p = float(stats.fisher_exact([[bad, total - bad], [all_bad - bad, len(before) - all_bad + bad]]).pvalue)
+    p = max(p, _in_streaks(bad, total, windows))
     sentence = (
         f"In the last {days} days {words.named(entity)} failed {bad} times in {total} ({words.share(bad, total)}),"
         f" usual is"
@@ -257,6 +259,26 @@ def _worse(
     )
     return _departure(kind, entity, "failed", days, bad, total, ratio, p, sentence, end_us, until, sql.failed(), "true",
                       {"usual": float(before.mean()), "current": bad / total, "n_before": len(before)})  # fmt: skip
+
+
+def _in_streaks(bad: int, total: int, windows: list[Any]) -> float:
+    """p of the current window's failures against earlier windows, when failures come in streaks.
+
+    Two shares compared with the variance that the earlier windows have among themselves (Pearson's chi-squared over
+    its degrees of freedom, at least 1: quasi-binomial), by Student's t.
+    """
+    earlier = [(int(window.sum()), len(window)) for window in windows if len(window)]
+    sizes = np.array([size for _, size in earlier], dtype=float)
+    counts = np.array([count for count, _ in earlier], dtype=float)
+    whole = float(sizes.sum()) + total
+    share = (float(counts.sum()) + bad) / whole
+    if len(earlier) < 3 or not 0.0 < share < 1.0:
+        return 1.0
+    usual = float(counts.sum() / sizes.sum())
+    spread = max(usual * (1.0 - usual), 1.0 / whole)
+    inflate = max(1.0, float(((counts - sizes * usual) ** 2 / (sizes * spread)).sum()) / (len(earlier) - 1))
+    error = np.sqrt(inflate * share * (1.0 - share) * (1.0 / total + 1.0 / float(sizes.sum())))
+    return float(2.0 * stats.t.sf(abs(bad / total - usual) / error, len(earlier) - 1))
 
 
 def _departure(

@@ -33,10 +33,13 @@ class FlakyMiner:
         """`support` commits that ended both ways of `total` that ran more than once."""
         history = history.before(until)
         drafts: list[Finding] = []
+        tests = 0
         for kind, frame in _repeats(history).items():
             for status, said in _KINDS:
-                drafts += _flips(kind, frame, status, said, until)
-        return claimed(drafts, config, tests=sum(draft.p_value is not None for draft in drafts))
+                found, made = _flips(kind, frame, status, said, until)
+                drafts += found
+                tests += made
+        return claimed(drafts, config, tests=tests)
 
 
 def _repeats(history: History) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def _repeats(history: History) -> dict[str, Any]:
     return {"pipeline": pipelines, "step": in_steps, "task": tasks}
 
 
-def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> list[Finding]:
+def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> tuple[list[Finding], int]:
     bad = frame["status"].isin(["error", "timeout"]) if status == "error" else frame["status"] == status
     frame = frame.assign(bad=bad, good=frame["status"] == "success")
     groups = frame.groupby(["entity", "same"], sort=True).agg(
@@ -77,7 +80,7 @@ def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> li
     )
     groups = groups[groups["n"] > 1].reset_index()
     if not len(groups):
-        return []
+        return [], 0
     groups["flip"] = groups["bad"] & groups["good"]
     totals = groups.groupby("entity", sort=True)["flip"].agg(["size", "sum"])
     rows, flips = int(totals["size"].sum()), int(totals["sum"].sum())
@@ -94,7 +97,8 @@ def _flips(kind: str, frame: Any, status: str, said: str, until: datetime) -> li
         out.append(
             _finding(kind, str(entity), status, said, int(support), int(total), ratio, p, mine, (flips, rows), until)
         )
-    return out
+    # Each entity that could have been claimed was tested, also when nothing is said of it.
+    return out, int((totals["size"] >= FEWEST_FLIPS).sum()) if len(totals) > 1 and flips else 0
 
 
 def _finding(

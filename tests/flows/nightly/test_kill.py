@@ -93,7 +93,7 @@ MOMENTS = {
 
 @pytest.fixture(scope="module")
 def history():
-    return planted.history(runs=300)
+    return planted.history(runs=250)
 
 
 @pytest.fixture(autouse=True)

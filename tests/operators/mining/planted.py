@@ -66,7 +66,7 @@ def _shop(rng: Any, frames: Any, runs: int) -> None:
             names += ["TestPay", "TestRefund"] if rng.random() < 0.5 else []
         kind = list(KINDS)[int(rng.integers(3))]
         message = " ".join(rng.permutation(KINDS[kind].split())[:4]) + f" in {kind}{int(rng.integers(9))} at {number}"
-        flaky = rng.random() < 0.12
+        flaky = rng.random() < 0.22
         for order, step in enumerate(("lint", "unit", "e2e"), 1):
             ended = "failure" if (step == "unit" and failed) or (step == "e2e" and flaky) else "success"
             details = (

@@ -45,7 +45,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def history():
-    return planted.history(runs=1000)
+    return planted.history(runs=700)
 
 
 @pytest.mark.parametrize("name", MINERS)
@@ -57,9 +57,9 @@ def test_miners_keep_the_contract_and_find_what_is_planted(name, history):
 
 @pytest.mark.parametrize("name", MINERS)
 def test_nothing_much_is_claimed_of_shuffled_data(name):
-    history = planted.history(runs=400)
+    history = planted.history(runs=250)
     claimed = []
-    for seed in range(3):
+    for seed in range(2):
         found = MINERS[name].mine(planted.shuffled(history, seed), CONFIG, planted.UNTIL)
         claimed.append(sum(finding.p_value is not None for finding in found))
     # At a false discovery rate of 5 % one night in twenty may claim something where there is nothing.

