@@ -96,7 +96,7 @@ def create(url: str, config: ApiConfig, *, event_log: EventLog | None = None, an
         routes.include_router(part.router(services))
     routes.include_router(page.router())
     describe(routes)
-    inner: App = Cache(routes, config.cache_seconds, metrics)
+    inner: App = Cache(routes, config.cache_seconds, config.pool_size, metrics)
     inner = Shield(inner, config, Gate(store.tokens), metrics)
     if config.cors_origins:
         inner = CORSMiddleware(

@@ -1,7 +1,9 @@
 """Answers that are given again for a moment: a thousand dashboards ask the same few questions at once.
 
 Those who ask while the answer is being made wait for it, so that each question goes to the database once at a time.
-All answers carry an ETag; who has the answer already gets 304.
+All answers carry an ETag; who has the answer already gets 304. While more answers are being made than there are
+connections to the database, older ones are given too, up to `STALE_SECONDS` after their time, and longer while a new
+one is already being made: a crowd gets what is a little old at once, instead of a queue.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ PATHS = (
 )  # fmt: skip
 """What is given again: nothing here depends on who asks."""
 ENTRIES = 4096
+STALE_SECONDS = 20.0
+REMADE_SECONDS = 120.0
 BYTES = 64 * 1024 * 1024
 """Most that is kept."""
 
@@ -40,10 +44,12 @@ class Cache:
     """A layer over the routes."""
 
     def __init__(
-        self, app: App, seconds: float, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
+        self, app: App, seconds: float, room: int, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._app = app
         self._seconds = seconds
+        self._room = room
+        self._making = 0
         self._metrics = metrics
         self._clock = clock
         self._kept: OrderedDict[Any, Kept] = OrderedDict()
@@ -59,11 +65,14 @@ class Cache:
             return
         key = (scope["state"]["prefix"], scope["path"], scope.get("raw_path"), scope["query_string"])
         known = self._kept.get(key)
-        if known is not None and known.until > self._clock():
+        running = self._made.get(key)
+        late = 0.0
+        if self._making >= self._room:
+            late = STALE_SECONDS if running is None else REMADE_SECONDS
+        if known is not None and known.until + late > self._clock():
             self._metrics.cached.inc()
             await self._give(known, scope, send)
             return
-        running = self._made.get(key)
         if running is not None and self._seconds > 0:
             made = await asyncio.shield(running)
             if made is not None:
@@ -90,11 +99,13 @@ class Cache:
                 return
             await send(message)
 
+        self._making += 1
         try:
             await self._app(scope, receive, take)
             if start and start["status"] == 200:
                 kept = self._keep(key, start, b"".join(parts), getattr(scope.get("route"), "path", "other"))
         finally:
+            self._making -= 1
             if first:
                 self._made.pop(key, None)
             future.set_result(kept)

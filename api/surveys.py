@@ -9,7 +9,7 @@ import msgspec
 from api.flowstate import FlowState
 from api.shapes import InputQuality, Quality
 from sql.store.integration import IntegrationHealth
-from sql.store.overview import Delay, PatternDay
+from sql.store.overview import Delay, LastWork, PatternDay
 from sql.store.patterns import DetectedPattern
 from sql.store.pipelines import RunHealth
 from sql.store.tasks import TaskFlow
@@ -37,10 +37,9 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """How the work went in [start, end); both are null where there is no work at all."""
+    """How the work went; `last` is when the last of each kind began, null where there is none."""
 
-    start: datetime | None
-    end: datetime | None
+    last: LastWork
     pipelines: list[RunHealth]
     tasks: list[TaskFlow]
     integrations: list[IntegrationHealth]

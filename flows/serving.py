@@ -12,7 +12,7 @@ import uvicorn
 if TYPE_CHECKING:
     from api.app import Made
 
-KEEP_ALIVE_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75
 END_SECONDS = 5
 """Requests in work are given so long when the process ends."""
 

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flows import alert_settings, api_settings, incident_settings, nightly_settings
+from flows import alert_settings, api_settings, collector_settings, incident_settings, nightly_settings
 from flows.wording import rule
 from operators.events import TOPICS
 
@@ -293,6 +293,7 @@ class CoreSettings(BaseSettings):
 
 
 class Settings(  # in this order, the core's fields come first
+    collector_settings.CollectorSettings,
     nightly_settings.NightlySettings,
     api_settings.ApiSettings,
     alert_settings.AlertSettings,

@@ -20,6 +20,7 @@ from operators.detect.threshold import RateState, Rule, ThresholdState, rule_for
 from operators.encode import SPARSE_KINDS, Named
 from operators.episodes import Contributor
 from operators.feedback import Adjustments
+from operators.floats import pack, unpack
 from operators.identity import series_id
 from operators.output import Output
 from operators.patterns import Life
@@ -129,7 +130,7 @@ class Judge:
 
     def foresee(self, slot: Slot, stats: Stats, end_us: int, out: Output) -> list[str]:
         """Judge an open pane on a copy of the detectors: tell of what would open, and return by which detectors."""
-        copy = msgspec.msgpack.decode(msgspec.msgpack.encode(slot), type=Slot)
+        copy = unpack(pack(slot), Slot)
         teller = self.teller
         teller.early = []
         teller.looking = True
@@ -229,8 +230,10 @@ class Judge:
 
     def _usual(self, named: Named) -> float | None:
         slot = self.state.slots.get(series_id(named.entity, named.measure))
-        ring = slot.spike.ring if slot is not None and slot.spike is not None else []
-        return sorted(ring)[len(ring) // 2] if len(ring) >= USUAL_AFTER else None
+        if slot is None or slot.spike is None or len(slot.spike.ring) < USUAL_AFTER:
+            return None
+        ring = sorted(slot.spike.ring)
+        return ring[len(ring) // 2]
 
     def _find_rule(self, kind: str, measure: str) -> Rule | None:
         return None if kind in UNRULED_KINDS else rule_for(measure, self._thresholds)

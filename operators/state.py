@@ -7,6 +7,7 @@ meaning needs a new VERSION and a step in `load` (golden snapshots in the tests 
 
 import msgspec
 
+from operators import floats
 from operators.detect.burst import BurstState
 from operators.detect.drift_state import DriftState
 from operators.detect.flatline import FlatlineState
@@ -97,13 +98,9 @@ class PartitionState(msgspec.Struct):
     """Points that were kept as rows only, because the partition has as many series as it may."""
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(PartitionState)
-
-
 def dump(state: PartitionState) -> bytes:
     """The state as a snapshot."""
-    return bytes([VERSION]) + _ENCODER.encode(state)
+    return bytes([VERSION]) + floats.pack(state)
 
 
 def load(raw: bytes) -> PartitionState:
@@ -117,6 +114,6 @@ def load(raw: bytes) -> PartitionState:
             f"the recovery state has version {found}, this Hindsight reads {VERSION}: use a new --recovery-dir"
         )
     try:
-        return _DECODER.decode(memoryview(raw)[1:])
+        return floats.unpack(memoryview(raw)[1:], PartitionState)
     except msgspec.MsgspecError as problem:
         raise StateError(f"the recovery state can't be read ({problem}): use a new --recovery-dir") from None

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from operators import tables as t
+from operators.floats import to_plain
 from operators.output import Counts, Output
 from operators.partition import Partition, PartitionConfig
 from operators.records import Batch, Mark
@@ -87,7 +88,7 @@ class Runner:
 
     def state(self) -> Any:
         """The state as plain data."""
-        return msgspec.to_builtins(self.partition.state, str_keys=True)
+        return msgspec.to_builtins(self.partition.state, str_keys=True, enc_hook=to_plain)
 
 
 def run(

@@ -48,6 +48,7 @@ export function seconds(value) {
 }
 
 export function percent(share) {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
   return share === null || share === undefined || Number.isNaN(share) ? "–" : `${(share * 100).toFixed(share && share < 0.1 ? 1 : 0)} %`;
 }
 

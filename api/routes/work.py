@@ -1,6 +1,6 @@
 """Pipelines, tasks and exchanges between systems: how the work went in a range of time."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +11,6 @@ from api.params import After, Limit, Text, When
 from api.services import Services, page_reply, reply
 from sql.store.pipelines import PipelineExecution, RunHealth
 
-MONTH = timedelta(days=30)
 SECOND = timedelta(seconds=1)
 
 Statuses = Literal["running", "success", "failure", "error", "cancelled", "timeout", "skipped"]
@@ -23,24 +22,30 @@ def router(services: Services) -> APIRouter:
     store = services.store
 
     @routes.get("/work", **answers(surveys.Work, 422))
-    def get_work(start_date: When | None = None, end_date: When | None = None) -> Response:
+    def get_work(
+        start_date: When | None = None,
+        end_date: When | None = None,
+        days: Annotated[int, Query(ge=1, le=7300, description="Where no range is given: so many days.")] = 30,
+    ) -> Response:
         """Each pipeline's runs, each project's attempts at tasks and each exchange between systems in a range of time,
-        those with the most failures first. Without a range: the 30 days up to the last of them."""
+        those with the most failures first. Without a range: so many days up to the last of each kind, for histories
+        end at different times."""
         with store.database.read():
-            if end_date is None:
-                last = store.overview.last_work()
-                times = [one for one in (last.run, last.attempt, last.exchange) if one is not None]
-                end_date = max(times) + SECOND if times else None
-            start, end = _range(start_date, end_date)
-            if start is None or end is None or start >= end:
-                return reply(surveys.Work(start=start, end=end, pipelines=[], tasks=[], integrations=[]))
+            last = store.overview.last_work()
+            given = start_date is not None or end_date is not None
+
+            def within(newest: datetime | None) -> tuple[datetime, datetime] | None:
+                end = end_date or (datetime.now(UTC) if given else newest and newest + SECOND)
+                start = start_date or (end and end - timedelta(days=days))
+                return (start, end) if start and end and start < end else None
+
+            runs, attempts, exchanges = within(last.run), within(last.attempt), within(last.exchange)
             return reply(
                 surveys.Work(
-                    start=start,
-                    end=end,
-                    pipelines=store.pipelines.health(start, end),
-                    tasks=store.tasks.flow(start, end),
-                    integrations=store.integration.health(start, end),
+                    last=last,
+                    pipelines=store.pipelines.health(*runs) if runs else [],
+                    tasks=store.tasks.flow(*attempts) if attempts else [],
+                    integrations=store.integration.health(*exchanges) if exchanges else [],
                 )
             )
 
@@ -67,12 +72,6 @@ def router(services: Services) -> APIRouter:
         return page_reply(request, [run_of(one) for one in page.items], page.next)
 
     return routes
-
-
-def _range(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
-    if end is None:
-        return start, None
-    return start or end - MONTH, end
 
 
 def run_of(found: PipelineExecution) -> surveys.Run:

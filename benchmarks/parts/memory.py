@@ -1,4 +1,7 @@
-"""Peak memory of the flow's process with many series: each has one event a pane, until every detector's memory is full.
+"""Peak memory of the flow's process with many series: each has one event a pane, 52 panes of 10 s.
+
+That fills what `spike` remembers (48 panes) and the store's and the flow's buffers. The other detectors remember days,
+and have hardly begun: what a series takes when all are full is what `benchmarks/detectors.py` prints as resident.
 
 Events are made while they are read, through standard input; snapshots and detection are on, raw rows are off (they pass
 through and stay nowhere). What is measured is the process's greatest resident size.
@@ -12,7 +15,7 @@ from benchmarks.parts.report import Report
 from benchmarks.parts.workload import Workload
 
 SERIES, ROUNDS = 100_000, 52
-"""A detector remembers 48 panes."""
+"""`spike` remembers 48 panes."""
 LIMIT_MB = 2048
 
 

@@ -3,7 +3,7 @@
 Bifet & Gavaldà, "Learning from time-changing data with adaptive windowing", SDM 2007, in the form of MOA and River
 (buckets of 1, 2, 4 … values; the bound with the window's variance). It is River's algorithm again, value for value,
 because River keeps the state of its own in native memory whose only form outside is an opaque run of bytes; here it is
-lists of floats in a msgpack map. The tests hold it to `river.drift.ADWIN`: the same detections at the same places.
+two arrays in a msgpack map. The tests hold it to `river.drift.ADWIN`: the same detections at the same places.
 
 It assumes independent values: on autocorrelated ones it tells changes that are none (whiten first), and one value far
 out widens its bound for as long as that value is in the window (clip first).
@@ -12,6 +12,8 @@ out widens its bound for as long as that value is in the window (clip first).
 import math
 
 import msgspec
+
+from operators.floats import Floats, floats
 
 BUCKETS = 5
 """Buckets of one size before the two oldest merge (River's `max_buckets`)."""
@@ -24,24 +26,45 @@ GRACE = 10
 
 
 class Adwin(
-    msgspec.Struct, gc=False, rename={"width": "n", "total": "s", "variance": "v", "totals": "b", "spreads": "w"}
-):
+    msgspec.Struct, gc=False, rename={
+        "width": "n", "total": "s", "variance": "v", "totals": "b", "spreads": "w", "counts": "c",
+    },
+):  # fmt: skip
     """The window: `width` values of sum `total` and squared deviations `variance` (a sum).
 
-    `totals[i]` and `spreads[i]` are sums and squared deviations of the buckets of 2^i values, oldest first: at most
-    6 a size, so about 19 bytes for each, and 1.4 KB for 10,000 values.
+    `totals` and `spreads` are sums and squared deviations of the buckets, oldest first, which is largest first;
+    `counts[i]` of them are of 2^i values: at most 6 a size of 16 bytes each, so 1 KB for 10,000 values.
     """
 
     width: int = 0
     total: float = 0.0
     variance: float = 0.0
-    totals: list[list[float]] = msgspec.field(default_factory=lambda: [[]])
-    spreads: list[list[float]] = msgspec.field(default_factory=lambda: [[]])
+    totals: Floats = msgspec.field(default_factory=floats)
+    spreads: Floats = msgspec.field(default_factory=floats)
+    counts: list[int] = msgspec.field(default_factory=lambda: [0])
+
+    def __post_init__(self) -> None:
+        """Read the rows of an earlier version, smallest buckets first, each ended by NaN (`operators.floats`)."""
+        if self.totals and not any(self.counts):
+            rows, spreads = _rows(self.totals), _rows(self.spreads)
+            self.counts = [len(row) for row in rows]
+            self.totals = floats([total for row in reversed(rows) for total in row])
+            self.spreads = floats([spread for row in reversed(spreads) for spread in row])
 
     @property
     def mean(self) -> float:
         """The mean of the window, 0 when it is empty."""
         return self.total / self.width if self.width else 0.0
+
+
+def _rows(ended: Floats) -> list[list[float]]:
+    rows: list[list[float]] = [[]]
+    for value in ended:
+        if value == value:
+            rows[-1].append(value)
+        else:
+            rows.append([])
+    return rows[:-1]
 
 
 class Cut(msgspec.Struct, frozen=True, gc=False):
@@ -63,45 +86,56 @@ def add(window: Adwin, value: float) -> None:
     >>> window = Adwin()
     >>> for value in range(8):
     ...     add(window, float(value))
-    >>> window.mean, [len(row) for row in window.totals]
+    >>> window.mean, window.counts
     (3.5, [4, 2])
     """
     width = window.width = window.width + 1
-    totals, spreads = window.totals, window.spreads
-    totals[0].append(value)
-    spreads[0].append(0.0)
+    window.totals.append(value)
+    window.spreads.append(0.0)
     if width > 1:
         off = value - window.total / (width - 1)
         window.variance += (width - 1) * off * off / width
     window.total += value
-    size, level = 1.0, 0
-    while len(totals[level]) > BUCKETS:
-        row, spread = totals[level], spreads[level]
-        if level + 1 == len(totals):
-            totals.append([])
-            spreads.append([])
-        apart = row[0] / size - row[1] / size
-        totals[level + 1].append(row[0] + row[1])
-        spreads[level + 1].append(spread[0] + spread[1] + size * size * apart * apart / (size + size))
-        del row[:2], spread[:2]
+    counts = window.counts
+    counts[0] += 1
+    if counts[0] > BUCKETS:
+        _merge(window.totals, window.spreads, counts)
+
+
+def _merge(totals: Floats, spreads: Floats, counts: list[int]) -> None:
+    """Where there are too many of a size the two oldest become one of the next size, in their place."""
+    size, level, end = 1.0, 0, len(totals)
+    while counts[level] > BUCKETS:
+        place = end - counts[level]
+        end = place + 1
+        if level + 1 == len(counts):
+            counts.append(0)
+        older, newer = totals[place], totals[end]
+        apart = older / size - newer / size
+        totals[end] = older + newer
+        spreads[end] = spreads[place] + spreads[end] + size * size * apart * apart / (size + size)
+        del totals[place], spreads[place]
+        counts[level] -= 2
         level += 1
+        counts[level] += 1
         size += size
 
 
 def drop(window: Adwin) -> int:
     """Take the oldest bucket out and return how many values that were; 0 when nothing would be left."""
-    level = len(window.totals) - 1
+    counts = window.counts
+    level = len(counts) - 1
     size = 1 << level
-    if not window.totals[level] or window.width <= size:
+    if not counts[level] or window.width <= size:
         return 0
-    total, spread = window.totals[level].pop(0), window.spreads[level].pop(0)
+    total, spread = window.totals.pop(0), window.spreads.pop(0)
+    counts[level] -= 1
     window.width -= size
     window.total -= total
     off = total / size - window.total / window.width
     window.variance = max(0.0, window.variance - spread - size * window.width * off * off / (size + window.width))
-    while level and not window.totals[level]:
-        window.totals.pop()
-        window.spreads.pop()
+    while level and not counts[level]:
+        counts.pop()
         level -= 1
     return size
 
@@ -127,10 +161,12 @@ def look(window: Adwin, delta: float, first: bool = False) -> Cut | None:
     n0, u0 = 0.0, 0.0
     best, place, below = 0.0, 0.0, 0.0
     sqrt = math.sqrt
-    total = window.total
-    for level in range(len(window.totals) - 1, -1, -1):
+    total, counts, start = window.total, window.counts, 0
+    for level in range(len(counts) - 1, -1, -1):
         size = float(1 << level)
-        for bucket in window.totals[level]:
+        row = window.totals[start : start + counts[level]]
+        start += counts[level]
+        for bucket in row:
             n0 += size
             u0 += bucket
             n1 = width - n0

@@ -31,6 +31,7 @@ from operators.detect.levels import Range, expect, extend, learn, shift
 from operators.detect.stats import median
 from operators.detect.verdict import Verdict
 from operators.detect.whitening import Model, move, start, surprise
+from operators.floats import Floats, floats
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -197,7 +198,7 @@ def _put(window: Adwin, value: float) -> None:
         drop(window)
 
 
-def _keep(ring: list[float], value: float, size: int) -> None:
+def _keep(ring: Floats, value: float, size: int) -> None:
     ring.append(value)
     if len(ring) > size:
         del ring[0]
@@ -205,7 +206,7 @@ def _keep(ring: list[float], value: float, size: int) -> None:
 
 def _restart(state: DriftState, now: int) -> None:
     """The values mean something else from now on: another cadence, another season."""
-    state.fresh_us, state.model, state.recent = now, None, []
+    state.fresh_us, state.model, state.recent = now, None, floats()
     state.level_window, state.spread_window = Adwin(), Adwin()
     state.quick_us = state.slow_us = state.spread_us = 0
     state.score = 0.0
@@ -309,7 +310,7 @@ def _level(state: DriftState, model: Model, view: View) -> Verdict | None:
         kept.highs[-1] = max(kept.highs[-1], found[3] + moved)
     if season.on:
         shift(season, by)
-        state.recent = [item - by for item in state.recent]
+        state.recent = floats([item - by for item in state.recent])
         if model.previous is not None:
             model.previous -= by
     else:

@@ -3,8 +3,9 @@
 import msgspec
 
 from operators.detect.adwin import Adwin
-from operators.detect.levels import Range, Season, bounds, span
+from operators.detect.levels import Range, Season, span, within
 from operators.detect.whitening import Model
+from operators.floats import Floats, floats
 
 LEAST_BLOCKS = 12
 """Blocks of which the quick level is the median, and that a drift must have lasted."""
@@ -34,7 +35,7 @@ class DriftState(
         "held_us": "u", "unit": "y",
     },
 ):  # fmt: skip
-    """What the track knows of one series: up to 6 KB as msgpack.
+    """What the track knows of one series: 5 KB as msgpack, 9 KB in memory.
 
     `block`, `count` and `squares` (mean, size, squared deviations) are of the open block, `within` is the usual spread
     of values in a block. `values` and `recent` are the last blocks and their residuals to the season, `slow` and
@@ -55,8 +56,8 @@ class DriftState(
     block: float = 0.0
     squares: float = 0.0
     within: float = 0.0
-    values: list[float] = msgspec.field(default_factory=list)
-    recent: list[float] = msgspec.field(default_factory=list)
+    values: Floats = msgspec.field(default_factory=floats)
+    recent: Floats = msgspec.field(default_factory=floats)
     slow: float = 0.0
     spread: float = 0.0
     season: Season = msgspec.field(default_factory=Season)
@@ -98,8 +99,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
 
     def is_outside(self, kept: Range, value: float, since_us: int) -> bool | None:
         """Whether `value` is outside of what `kept` was before the excursion. None where nothing is known of that."""
-        known = bounds(kept, self._skip(since_us))
-        return None if known is None else not known[0] <= value <= known[1]
+        inside = within(kept, self._skip(since_us), value)
+        return None if inside is None else not inside
 
     def outside(self, kept: Range, value: float, since_us: int) -> tuple[float, float, float, float] | None:
         """How far outside (0: within), and the low, middle and high of what it was before the excursion."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from operators.detect.stats import median
+from operators.floats import Floats, floats, unknown
 
 HOUR_US = 3_600_000_000
 WEEK_HOURS = 168
@@ -38,8 +39,8 @@ class Range(
     count: int = 0
     low: float = 0.0
     high: float = 0.0
-    lows: list[float] = msgspec.field(default_factory=list)
-    highs: list[float] = msgspec.field(default_factory=list)
+    lows: Floats = msgspec.field(default_factory=floats)
+    highs: Floats = msgspec.field(default_factory=floats)
 
     @property
     def size(self) -> int:
@@ -73,21 +74,32 @@ def extend(kept: Range, value: float, reach: int) -> None:
         return
     if kept.step * SLOTS < reach:
         # An odd one is left over at the old end, and goes.
-        kept.lows = [min(pair) for pair in zip(lows[-2::-2], lows[-1::-2], strict=False)][::-1]
-        kept.highs = [max(pair) for pair in zip(highs[-2::-2], highs[-1::-2], strict=False)][::-1]
+        kept.lows = floats([min(pair) for pair in zip(lows[-2::-2], lows[-1::-2], strict=False)][::-1])
+        kept.highs = floats([max(pair) for pair in zip(highs[-2::-2], highs[-1::-2], strict=False)][::-1])
         kept.step *= 2
     else:
         del lows[0], highs[0]
 
 
-def bounds(kept: Range, skip: int) -> tuple[float, float] | None:
-    """Least and greatest value without the last `skip` values. None when none is left."""
+def within(kept: Range, skip: int, value: float) -> bool | None:
+    """Whether `value` is in the range of all but the last `skip` values. None when none is left."""
     left = _left(kept, skip)
-    return (min(kept.lows[:left]), max(kept.highs[:left])) if left > 0 else None
+    if left <= 0:
+        return None
+    # Nearly always one of the first slots tells.
+    for low in kept.lows[:left]:
+        if low <= value:
+            break
+    else:
+        return False
+    for high in kept.highs[:left]:  # noqa: SIM110
+        if value <= high:
+            return True
+    return False
 
 
 def span(kept: Range, skip: int) -> tuple[float, float, float] | None:
-    """The same, and a typical middle."""
+    """Least and greatest value without the last `skip` values, and a typical middle. None when none is left."""
     left = _left(kept, skip)
     if left <= 0:
         return None
@@ -111,7 +123,7 @@ class Season(
 ):  # fmt: skip
     """The mean of each hour of the week (UTC), and whether it tells more than a plain level does (`on`).
 
-    `table` is empty or has 168 entries, None where nothing is known. `held` are the last hours' (number, mean), not yet
+    `table` is empty or has 168 entries, NaN where nothing is known. `held` are the last hours' (number, mean), not yet
     in the table. `by_season` and `by_level` are mean absolute errors.
     """
 
@@ -123,7 +135,7 @@ class Season(
     tried: int = 0
     by_season: float = 0.0
     by_level: float = 0.0
-    table: list[float | None] = msgspec.field(default_factory=list)
+    table: Floats = msgspec.field(default_factory=floats)
     held: list[tuple[int, float]] = msgspec.field(default_factory=list)
 
 
@@ -136,13 +148,13 @@ def expect(season: Season, time_us: int) -> float | None:
     return before if after is None else before + (after - before) * (rest / HOUR_US)
 
 
-def _entry(table: list[float | None], hour: int) -> float | None:
+def _entry(table: Floats, hour: int) -> float | None:
     """The entry a week ago or, while there is none, that of the same hour of a day as few days ago as possible."""
     if not table:
         return None
     for days in range(7):
         found = table[(hour - 24 * days) % WEEK_HOURS]
-        if found is not None:
+        if found == found:
             return found
     return None
 
@@ -162,7 +174,7 @@ def learn(season: Season, time_us: int, value: float) -> bool:
 
 def shift(season: Season, by: float) -> None:
     """The level has moved: so does what is expected of each hour."""
-    season.table = [None if entry is None else entry + by for entry in season.table]
+    season.table = floats([entry + by for entry in season.table])
     season.held = [(hour, mean + by) for hour, mean in season.held]
     season.level += by
 
@@ -185,9 +197,9 @@ def _finish(season: Season) -> bool:
     while season.held and season.held[0][0] <= hour - HELD_HOURS:
         old, value = season.held.pop(0)
         if not table:
-            table = season.table = [None] * WEEK_HOURS
+            table = season.table = unknown(WEEK_HOURS)
         known = table[old % WEEK_HOURS]
-        table[old % WEEK_HOURS] = value if known is None else known + TABLE_RATE * (value - known)
+        table[old % WEEK_HOURS] = known + TABLE_RATE * (value - known) if known == known else value
     if season.tried < TRIED_HOURS:
         return False
     on = season.by_season < (SEASON_OFF if season.on else SEASON_ON) * season.by_level

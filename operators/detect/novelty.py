@@ -68,6 +68,7 @@ from operators.detect.novelty_state import (
     WEEKS_US,
     NoveltyConfig,
     NoveltyState,
+    Rates,
 )
 from operators.detect.verdict import Verdict
 
@@ -98,6 +99,7 @@ def judge(
     day, week = state.day, state.week
     half = time_us % DAY_US // HALF_HOUR_US
     hour = time_us // HOUR_US % 168
+    usual, usual_week = day[half], week[hour]
     near = state.near
     seen = state.seen
     if seen:
@@ -106,14 +108,14 @@ def judge(
             pace = -pace
             gap = (time_us - state.last_us) / max(STEP_US, state.cadence_us)
             near -= (value - near) * math.expm1(-config.rates[0] * gap)
-        by_day = _nearest(value, day[half], day[half - 1], day[half - 47], 0.0)
-        by_week = _nearest(value, week[hour], week[hour - 1], week[hour - 167], by_day)
+        by_day = _nearest(value, usual, day[half - 1], day[half - 47], 0.0)
+        by_week = _nearest(value, usual_week, week[hour - 1], week[hour - 167], by_day)
     else:
         pace = 1.0
         by_day = by_week = 0.0
         near = state.fast = state.slow = value
         state.first_us = time_us
-    rates = config.rates if pace == 1.0 else [rate * pace for rate in config.rates]
+    rates = config.rates if pace == 1.0 else _scaled(config.rates, pace)
     near_rate, fast_rate, slow_rate, hours_rate, quick_rate, week_rate, day_rate, hour_rate, _ = rates
     state.seen = seen + 1
     state.last_us = time_us
@@ -133,7 +135,7 @@ def judge(
     mean = state.off_week
     state.off_week = weekly = mean + week_rate * ((by_week if by_week >= 0.0 else -by_week) - mean)
 
-    _learn_profiles(state, half, hour, value, day_rate, hour_rate)
+    _learn_profiles(state, half, hour, value, usual, usual_week, day_rate, hour_rate)
     low_0, high_0, low_1, high_1, low_2, high_2, low_3, high_3, low_4, high_4, low_5, high_5 = state.bounds
     inside = (
         low_0 <= off <= high_0
@@ -153,40 +155,58 @@ def judge(
     return _outside(state, config, time_us, value, derived, by_week, always)
 
 
-def _nearest(value: float, same: float | None, before: float | None, after: float | None, unknown: float) -> float:
-    """The distance of `value` to the nearest of a bucket and its neighbours, `unknown` when none has been seen."""
-    nearest = unknown if same is None else value - same
-    known = same is not None
-    if before is not None:
-        other = value - before
-        if not known or other * other < nearest * nearest:
-            nearest, known = other, True
-    if after is not None:
-        other = value - after
-        if not known or other * other < nearest * nearest:
-            nearest = other
-    return nearest
+def _scaled(rates: Rates, pace: float) -> Rates:
+    near, fast, slow, hours, quick, week, day, hour, all_time = rates
+    return (
+        near * pace, fast * pace, slow * pace, hours * pace, quick * pace, week * pace, day * pace, hour * pace,
+        all_time * pace,
+    )  # fmt: skip
 
 
-def _learn_profiles(state: NoveltyState, half: int, hour: int, value: float, day_rate: float, hour_rate: float) -> None:
-    """Move a bucket towards the value; on its first visit it is the mean of the values."""
-    day, week = state.day, state.week
-    usual = day[half]
+def _nearest(value: float, same: float, before: float, after: float, unknown: float) -> float:
+    """The distance of `value` to the nearest of a bucket and its neighbours (NaN: not seen), `unknown` without any."""
+    nearest = value - same
+    square = nearest * nearest
+    # Comparisons with NaN are false.
+    other = value - before
+    if other * other < square:
+        nearest, square = other, other * other
+    other = value - after
+    if other * other < square:
+        return other
+    if square == square:
+        return nearest
+    nearest = value - before
+    if nearest == nearest:
+        return other if other * other < nearest * nearest else nearest
+    return other if other == other else unknown
+
+
+def _learn_profiles(
+    state: NoveltyState,
+    half: int,
+    hour: int,
+    value: float,
+    usual: float,
+    usual_week: float,
+    day_rate: float,
+    hour_rate: float,
+) -> None:
+    """Move a bucket of each from what is usual towards the value; on its first visit it is the mean of the values."""
     if half != state.day_at:
         state.day_at = half
-        state.day_run = 1 if usual is None else 0
+        state.day_run = 0 if usual == usual else 1
     elif state.day_run:
         state.day_run += 1
         day_rate = max(day_rate, 1.0 / state.day_run)
-    day[half] = value if usual is None else usual + day_rate * (value - usual)
-    usual = week[hour]
+    state.day[half] = usual + day_rate * (value - usual) if usual == usual else value
     if hour != state.week_at:
         state.week_at = hour
-        state.week_run = 1 if usual is None else 0
+        state.week_run = 0 if usual_week == usual_week else 1
     elif state.week_run:
         state.week_run += 1
         hour_rate = max(hour_rate, 1.0 / state.week_run)
-    week[hour] = value if usual is None else usual + hour_rate * (value - usual)
+    state.week[hour] = usual_week + hour_rate * (value - usual_week) if usual_week == usual_week else value
 
 
 def _pace(state: NoveltyState, time_us: int, seen: int) -> float:

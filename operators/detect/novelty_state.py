@@ -4,6 +4,10 @@ from typing import Self
 
 import msgspec
 
+from operators.floats import Floats, unknown
+
+Rates = tuple[float, float, float, float, float, float, float, float, float]
+
 STEP_US = 300_000_000
 """5 minutes: shares add up within it, and rates are given for it."""
 
@@ -78,7 +82,7 @@ class NoveltyConfig(msgspec.Struct, frozen=True):
     chance: float = 0.01
     relative_floor: float = 0.01
     absolute_floor: float = 0.0
-    rates: tuple[float, float, float, float, float, float, float, float, float] = RATES
+    rates: Rates = RATES
     weights: tuple[float, float, float, float, float, float] = WEIGHTS
 
     @classmethod
@@ -130,10 +134,10 @@ class NoveltyState(
         "total": "y",
     },
 ):
-    """What the track knows of one series: at most 2.4 KB as msgpack, a map with keys of one or two letters.
+    """What the track knows of one series: 2.2 KB as msgpack, 3 KB in memory, a map with keys of one or two letters.
 
     `first_us` is when the warm-up began, `paced_us` the cadence then. `near`, `fast`, `slow` are the means of 12 h,
-    3 h, 28 h; `off_…` those of distances to the profiles `day` (48) and `week` (168, from a Thursday 00:00); None is a
+    3 h, 28 h; `off_…` those of distances to the profiles `day` (48) and `week` (168, from a Thursday 00:00); NaN is a
     bucket not seen. `day_at` is the bucket of the last value, `day_run` how many values it has on its first visit, else
     0; `week_…` alike. `bounds` holds low and high of each derived series in turn, `growth` their growth in `step`.
     `told` is the growth of the excursion before that step and `part` in it; `past` and `total` the decayed number and
@@ -151,8 +155,8 @@ class NoveltyState(
     off_hours: float = 0.0
     off_quick: float = 0.0
     off_week: float = 0.0
-    day: list[float | None] = msgspec.field(default_factory=lambda: [None] * 48)
-    week: list[float | None] = msgspec.field(default_factory=lambda: [None] * 168)
+    day: Floats = msgspec.field(default_factory=lambda: unknown(48))
+    week: Floats = msgspec.field(default_factory=lambda: unknown(168))
     day_at: int = -1
     day_run: int = 0
     week_at: int = -1

@@ -37,6 +37,7 @@ from operators.detect.calibration import confident
 from operators.detect.outliers import Outliers
 from operators.detect.stats import MAD_TO_SIGMA, median, median_deviation, quantile
 from operators.detect.verdict import Verdict
+from operators.floats import Floats, floats
 
 RING = 48
 """Values that the robust score remembers: 8 minutes of 10 s panes. More would take a snapshot over 600 bytes."""
@@ -174,7 +175,7 @@ class SpikeState(
     habit: float = 0.0
     habit_seen: int = 0
     outliers: Outliers = msgspec.field(default_factory=Outliers)
-    ring: list[float] = msgspec.field(default_factory=list)
+    ring: Floats = msgspec.field(default_factory=floats)
 
 
 def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, always: bool = False) -> Verdict | None:
@@ -226,10 +227,8 @@ def judge(state: SpikeState, time_us: int, value: float, config: SpikeConfig, al
     state.trend = drift + TREND_RATE * error
     state.residual += RESIDUAL_RATE * (error * error - state.residual)
     ring = state.ring
-    change = value - ring[-1]
+    change = abs(value - ring[-1])
     if change:
-        if change < 0.0:
-            change = -change
         step = state.step or change
         state.step = step + STEP_RATE * ((change if change < 4.0 * step else 4.0 * step) - step)
     ring.append(value)
@@ -277,7 +276,7 @@ def _review(state: SpikeState) -> bool:
 def _fit(state: SpikeState) -> None:
     """Set the model from the ring, each value taken for at most 3 robust deviations off the median."""
     unit = state.unit
-    places = [math.asinh(value / unit) for value in state.ring] if unit else state.ring
+    places = [math.asinh(value / unit) for value in state.ring] if unit else state.ring.tolist()
     ordered = sorted(places)
     centre = median(ordered)
     spread = (quantile(ordered, 0.9) - quantile(ordered, 0.1)) / 2.5631

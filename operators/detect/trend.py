@@ -28,6 +28,7 @@ import msgspec
 
 from operators.detect.stats import quantile
 from operators.detect.verdict import Verdict
+from operators.floats import Floats, floats, unknown
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -109,7 +110,7 @@ class TrendState(
         "noise": "s", "blocks": "w", "told": "o", "line": "l",
     },
 ):  # fmt: skip
-    """`blocks` are means of `hours` each, oldest first, None where there were no values: at most 1.8 KB as msgpack.
+    """`blocks` are means of `hours` each, oldest first, NaN where there were no values: at most 1.7 KB as msgpack.
 
     `number`, `count` and `mean` are of the open block, `noise` is the usual deviation of values from the last block.
     `told` is 1 or -1 while a trend holds; `line` is the last one: slope an hour, its error, level at its end, score.
@@ -123,7 +124,7 @@ class TrendState(
     count: int = 0
     mean: float = 0.0
     noise: float = 0.0
-    blocks: list[float | None] = msgspec.field(default_factory=list)
+    blocks: Floats = msgspec.field(default_factory=floats)
     told: int = 0
     line: tuple[float, float, float, float] | None = None
 
@@ -160,8 +161,8 @@ def judge(state: TrendState, time_us: int, value: float, config: TrendConfig, al
     else:
         state.count += 1
         state.mean += (value - state.mean) / state.count
-    last = state.blocks[-1] if state.blocks else None
-    if last is not None:
+    last = state.blocks[-1] if state.blocks else math.nan
+    if last == last:
         off = value - last if value > last else last - value
         state.noise += 0.005 * ((off if off < 8.0 * state.noise or seen < 400 else 8.0 * state.noise) - state.noise)
     state.last_us = time_us
@@ -176,7 +177,7 @@ def _close(state: TrendState, number: int, now: int, config: TrendConfig, always
     blocks.append(state.mean)
     missing = min(number - state.number - 1, BLOCKS)
     if missing:
-        blocks.extend([None] * missing)
+        blocks.extend(unknown(missing))
     del blocks[:-BLOCKS]
     state.number = number
     if missing:
@@ -185,17 +186,20 @@ def _close(state: TrendState, number: int, now: int, config: TrendConfig, always
     if len(blocks) < day + 6 or now - state.first_us < DAY_US:
         return None
     held = state.told
-    tail = [item for item in blocks[-3:] if item is not None]
+    tail = [item for item in blocks[-3:] if item == item]
     level = sum([item / len(tail) for item in tail])
-    past = [item for item in blocks[-6 - 3 * day : -6] if item is not None]
-    if not past or (not (held or always) and min(past) <= level <= max(past)):
+    past = blocks[-6 - 3 * day : -6]
+    if not (held or always) and _is_between(past, level):
         return None
+    if all(map(math.isnan, past)):
+        return None
+    items = blocks.tolist()
     week = now - state.first_us >= 8 * DAY_US
     best = None
     for size in WINDOWS:
         if len(blocks) < size + day:
             continue
-        line = _line(blocks, size, day, week, state.noise, config)
+        line = _line(items, size, day, week, state.noise, config)
         if line is not None and (best is None or line[0] > best[0]):
             best = line
             # The longest window that will do: the best score is often one where chance has helped.
@@ -218,8 +222,21 @@ def _close(state: TrendState, number: int, now: int, config: TrendConfig, always
     return _verdict(state, config, size, True)
 
 
+def _is_between(past: Floats, level: float) -> bool:
+    """Whether some of what is known is not above `level`, and some not below it."""
+    below = above = False
+    for item in past:
+        if item <= level:
+            below = True
+        if item >= level:
+            above = True
+        if below and above:
+            return True
+    return False
+
+
 def _line(
-    blocks: list[float | None], size: int, day: int, week: bool, noise: float, config: TrendConfig
+    blocks: list[float], size: int, day: int, week: bool, noise: float, config: TrendConfig
 ) -> tuple[float, float, float, float, int] | None:
     """Score, slope a block, its standard error, level at the end, and `size`: the line through so many last blocks."""
     start = len(blocks) - size
@@ -232,8 +249,9 @@ def _line(
         now = blocks[start + place]
         # All against the same day: differences to a moving one would flatten what lasts for days.
         before = blocks[start - day + place % day] if seasonal else 0.0
-        if now is not None and before is not None:
-            points.append((float(place), now - before, now))
+        grown = now - before
+        if grown == grown:
+            points.append((float(place), grown, now))
     count = len(points)
     if count < max(6, 0.7 * size):
         return None
@@ -255,7 +273,7 @@ def _line(
     parts = [math.fsum([y / third for _, y, _ in points[first : first + third]]) for first in (0, third, count - third)]
     steady = min((parts[1] - parts[0]) / way, (parts[2] - parts[1]) / way) * 3.0 if way else 0.0
     raw = math.fsum([y / 3.0 for _, _, y in points[-3:]])
-    past = sorted([item for item in blocks[:start] if item is not None])
+    past = sorted([item for item in blocks[:start] if item == item])
     edge = past[-1] if slope > 0.0 else past[0]
     new = (raw - edge) / way if way else 0.0
     floor = max(deviation * MATERIAL, noise * 1.25 * NOISE, 0.01 * abs(quantile(past, 0.5)))
@@ -270,19 +288,15 @@ def _line(
     return score / config.bar, slope, error, raw, size
 
 
-def _walk(blocks: list[float | None], day: int, any_season: bool) -> float | None:
+def _walk(blocks: list[float], day: int, any_season: bool) -> float | None:
     """How far the level goes in a day by itself. None when too little is known, or a season that must not be judged."""
-    apart = [
-        now - before
-        for now, before in zip(blocks[day:], blocks, strict=False)
-        if now is not None and before is not None
-    ]
+    apart = [off for now, before in zip(blocks[day:], blocks, strict=False) if (off := now - before) == off]
     if len(apart) < max(6, day):
         return None
     count = len(apart)
     squares = math.fsum([off * off / count for off in apart])
     if day > 1 and not any_season:
-        known = [item for item in blocks if item is not None]
+        known = [item for item in blocks if item == item]
         mean = math.fsum([item / len(known) for item in known])
         if squares < SEASONAL * math.fsum([(item - mean) * (item - mean) / len(known) for item in known]):
             return None
@@ -313,7 +327,7 @@ def _verdict(state: TrendState, config: TrendConfig, size: int, abnormal: bool) 
     if bound is not None and (bound - end) * slope > 0.0:
         evidence["bound"] = bound
         evidence["hours_to_bound"] = round((bound - end) / slope, 1)
-    before = [item for item in state.blocks[:-size] if item is not None]
+    before = [item for item in state.blocks[:-size] if item == item]
     past = sorted(before or [end])
     return Verdict(
         score=score,

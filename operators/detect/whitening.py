@@ -1,6 +1,7 @@
 """An autoregression of order one that follows a series and says by how many deviations each value surprises it."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -38,7 +39,7 @@ class Model(
     previous: float | None = None
 
 
-def start(values: list[float]) -> Model:
+def start(values: Sequence[float]) -> Model:
     """A model of at least 8 values, oldest first, each taken for at most 3 robust deviations off the median.
 
     >>> start([5.0, 7.0] * 10).centre

@@ -11,7 +11,8 @@ from sql.store.page import Page
 from sql.store.pool import Database
 from sql.store.repository import Module, Repository
 from sql.store.table import DERIVED, Json, Record, TableOf, derived
-from sql.store.where import at_least, below, between, contains, equals, one_of, starts
+from sql.store.where import at_least, below, between, contains, equals, one_of
+from sql.store.where import nightly as of_nightly
 
 
 class DetectedPattern(Record, frozen=True, kw_only=True):
@@ -108,9 +109,6 @@ class OpenCount(Record, frozen=True, kw_only=True):
     n: int
 
 
-NIGHTLY = "nightly: "
-"""What the algorithms of the nightly flow begin with."""
-
 DETECTED_PATTERNS = TableOf(
     DetectedPattern, "detected_patterns", kept=("event_time", "ingested_at", "decided_at", "written_at")
 )
@@ -181,7 +179,7 @@ class Patterns(Module):
             equals("measure", measure),
             equals("is_active", active),
             at_least("confidence_score", least_confidence),
-            starts("detection_algorithm", NIGHTLY, nightly),
+            of_nightly("detection_algorithm", nightly),
             *between("detected_at", since, until),
         ]
         return self.patterns.page(conditions, order=order, descending=descending, limit=limit, after=after)

@@ -129,7 +129,7 @@ class Repository(Generic[Row]):
         self, conditions: Conditions, order: tuple[str, ...], descending: bool, number: int, place: list[Any] | None
     ) -> list[Row]:
         condition, values = where(conditions)
-        compose = partial(statements.page, self.table, condition, order, descending=descending)
+        compose = partial(statements.page, self.table, condition.as_string(), order, descending=descending)
         with self._database.read() as connection:
             cursor = self._cursor(connection)
             if not self.table.columns[order[0]].nullable:

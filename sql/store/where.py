@@ -13,10 +13,13 @@ _FORMS = {
     "at_least": sql.SQL("{} >= %s"),
     "below": sql.SQL("{} < %s"),
     "has": sql.SQL("{} @> ARRAY[%s]"),
-    "starts": sql.SQL("starts_with({}, %s)"),
-    "starts_not": sql.SQL("NOT starts_with({}, %s)"),
+    "nightly": sql.SQL("starts_with({}, 'nightly: ')"),
+    "not_nightly": sql.SQL("NOT starts_with({}, 'nightly: ')"),
     "contains": sql.SQL("position(lower(%s) IN lower({})) > 0"),
 }
+
+_PLAIN = ("nightly", "not_nightly")
+"""Forms without a parameter: a partial index is used where its own text stands in the query."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Condition:
     value: Any
 
     def composed(self) -> sql.Composed:
-        """As SQL with one parameter."""
+        """As SQL with one parameter, or none (`_PLAIN`)."""
         return _FORMS[self.form].format(sql.Identifier(self.column))
 
 
@@ -66,9 +69,9 @@ def contains(column: str, text: str | None) -> Condition | None:
     return Condition(column, "contains", text) if text else None
 
 
-def starts(column: str, text: str, wanted: bool | None) -> Condition | None:
-    """The column's text begins with this (`wanted`), or does not; None holds always."""
-    return None if wanted is None else Condition(column, "starts" if wanted else "starts_not", text)
+def nightly(column: str, wanted: bool | None) -> Condition | None:
+    """The column names an algorithm of the nightly flow (`wanted`), or of the realtime flow; None holds always."""
+    return None if wanted is None else Condition(column, "nightly" if wanted else "not_nightly", None)
 
 
 def between(column: str, since: datetime | None, until: datetime | None) -> list[Condition | None]:
@@ -86,4 +89,4 @@ def where(conditions: Conditions) -> tuple[sql.Composable, list[Any]]:
     given = [condition for condition in conditions if condition is not None]
     if not given:
         return sql.SQL("true"), []
-    return sql.SQL(" AND ").join(c.composed() for c in given), [c.value for c in given]
+    return sql.SQL(" AND ").join(c.composed() for c in given), [c.value for c in given if c.form not in _PLAIN]

@@ -83,3 +83,28 @@ def test_nothing_is_kept_beyond_its_room(start: Any, monkeypatch: pytest.MonkeyP
     cache = api.made.app._app  # type: ignore[attr-defined]
     assert len(cache._kept) == 3
     assert cache._bytes == sum(len(one.body) for one in cache._kept.values())
+
+
+def test_a_crowd_is_given_what_is_a_little_old(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = start(cache_seconds=0.001, pool_size=2)
+    api.get("/patterns", entity="web-9")
+    patterns(api.store, 1)
+    time.sleep(0.01)
+    asked = []
+    ready = threading.Event()
+
+    def slow() -> list[Any]:
+        asked.append(1)
+        ready.wait(10)
+        return []
+
+    monkeypatch.setattr(api.store.stream, "quality", slow)
+    with ThreadPoolExecutor(2) as pool:
+        # Both connections are in use: another question that was asked before is answered all the same.
+        held = [pool.submit(api.client.get, f"/quality?{number}") for number in range(2)]
+        while len(asked) < 2:
+            time.sleep(0.01)
+        assert api.get("/patterns", entity="web-9") == []
+        ready.set()
+        assert [one.result().status_code for one in held] == [200, 200]
+    assert len(api.get("/patterns", entity="web-1")) == 1

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.api.conftest import Api
@@ -83,3 +84,22 @@ def test_only_what_is_wanted(api: Api, url: str) -> None:
 def test_an_id_of_others_is_a_conflict(api: Api) -> None:
     response = api.client.get("/patterns/stream", headers={"Last-Event-ID": "7"})
     assert response.status_code == 409
+
+
+def test_a_body_that_takes_too_long_is_408(api: Api) -> None:
+    import socket
+
+    from api.app import create
+    from tests.api.conftest import CONFIG
+
+    with served(create(api.url, msgspec.structs.replace(CONFIG, body_seconds=0.2))) as url:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as slow:
+            slow.sendall(
+                f"POST /feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n"
+                f"Authorization: Bearer {api.tokens['write']}\r\n\r\n{{".encode()
+            )
+            answer = b""
+            while part := slow.recv(65536):
+                answer += part
+    assert answer.startswith(b"HTTP/1.1 408") and b"urn:hindsight:problem:too-slow-to-send" in answer

@@ -11,8 +11,11 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from sinks.prometheus import Metrics
 from sql.store.models import Model
 from sql.store.patterns import PatternEvolution, PatternRelationship
+from sql.store.pipelines import PipelineExecution
+from sql.store.stream import DeadLetter
 from tests.api.conftest import Api
 from tests.api.rows import MINUTE, T0, opportunity, pattern, patterns, series
 
@@ -235,3 +238,82 @@ def test_key_figures_and_quality(api: Api) -> None:
     quality = api.get("/quality")
     assert quality["inputs"][0]["difference"] == quality["total"]["difference"] == 1
     assert quality["total"]["dead_letter_reasons"] == {"bad_time": 2}
+
+
+def test_an_overview_of_what_is_open(api: Api) -> None:
+    api.store.patterns.patterns.save_all(
+        [
+            pattern(1, severity="critical"), pattern(2), pattern(3, is_active=False, resolved_at=T0 + 9 * MINUTE),
+            pattern(4, detection_algorithm="nightly: rules"),
+            pattern(5, at=T0 + timedelta(days=2), event_time=T0, ingested_at=T0, written_at=T0 + timedelta(days=2)),
+        ]
+    )  # fmt: skip
+    found = api.get("/overview")
+    assert found["open_patterns"] == {"critical": 1, "high": 2}
+    assert found["open_incidents"] == {} and found["latency"] == {"n": 0, "p50": None, "p99": None}
+    assert [(one["day"][:10], one["severity"], one["n"]) for one in found["days"]] == [
+        ("2026-01-05", "critical", 1), ("2026-01-05", "high", 2), ("2026-01-07", "high", 1),
+    ]  # fmt: skip
+    assert [one["day"][:10] for one in api.get("/overview", days=2)["days"]] == ["2026-01-07"]
+    # What was mined at night is a finding, and a pattern all the same.
+    assert ids(api.get("/findings")) == ids(api.get("/patterns", origin="nightly")) == [4]
+    assert ids(api.get("/patterns", origin="live")) == [5, 3, 2, 1]
+
+
+def test_work_is_shown_up_to_the_last_of_each_kind(api: Api) -> None:
+    assert api.get("/work") == {
+        "last": {"run": None, "attempt": None, "exchange": None}, "pipelines": [], "tasks": [], "integrations": [],
+    }  # fmt: skip
+
+    def ran(number: int, days: int, status: str) -> PipelineExecution:
+        at = T0 + timedelta(days=days)
+        return PipelineExecution(
+            pipeline_name="shop", execution_id=str(number), execution_start=at, execution_end=at + MINUTE,
+            status=status, total_duration=60.0, trigger_type="manual", event_finished=True, event_time=at, event_id="e",
+        )  # fmt: skip
+
+    api.store.pipelines.executions.save_all([ran(1, 0, "success"), ran(2, 40, "failure"), ran(3, 41, "cancelled")])
+    (shop,) = api.get("/work")["pipelines"]
+    assert (shop["runs"], shop["judged"], shop["failed"]) == (2, 1, 1)
+    assert api.get("/work", days=60)["pipelines"][0]["runs"] == 3
+    assert api.get("/work", start_date="2026-01-05", end_date="2026-01-06")["pipelines"][0]["runs"] == 1
+    assert api.get("/work", start_date="2026-01-06", end_date="2026-01-05")["pipelines"] == []
+    assert [run["execution_id"] for run in api.get("/runs", statuses=["failure", "cancelled"])] == ["3", "2"]
+    assert api.get("/work/steps", pipeline_name="shop", start_date="2026-01-05", end_date="2026-01-06") == []
+
+
+def test_dead_letters_with_the_beginning_of_their_bytes(api: Api) -> None:
+    values = {1: b"\xff" + b"x" * 5000, 2: None}
+    for number, value in values.items():
+        api.store.stream.dead_letters.save(
+            DeadLetter(
+                id=uuid.UUID(int=number), topic="a.v1", partition=0, record_offset=number, reason="not_json",
+                record_value=value, received_at=T0 + number * MINUTE,
+            )
+        )  # fmt: skip
+    none, cut = api.get("/dead-letters")
+    assert (none["bytes"], none["sample"]) == (None, None)
+    assert (cut["bytes"], len(cut["sample"]), cut["sample"][:2]) == (5001, 2000, "\ufffdx")
+    assert api.get("/dead-letters", reasons="bad_time") == []
+
+
+def test_the_system_and_its_flows(start: Any) -> None:
+    from prometheus_client import start_http_server
+
+    metrics = Metrics()
+    metrics.watermark.labels("a.v1", "3").set(1767607200.0)
+    metrics.lag.labels("a.v1", "3").set(7)
+    server, _ = start_http_server(0, addr="127.0.0.1", registry=metrics.registry)
+    try:
+        port = server.server_port
+        api = start(flow_metrics=(f"http://127.0.0.1:{port}/metrics", "http://127.0.0.1:1/metrics"))
+        up, down = api.get("/system")["flows"]
+        assert (up["is_up"], down["is_up"]) == (True, False)
+        (place,) = up["partitions"]
+        assert (place["topic"], place["partition"], place["watermark_seconds"], place["lag"]) == (
+            "a.v1", 3, 1767607200.0, 7,
+        )  # fmt: skip
+        assert "127.0.0.1" not in str([up, down])
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -38,6 +38,21 @@ UNITS = {
 """Ids of Grafana's units that are used here."""
 
 
+NIGHT = """
+WITH found AS (
+    INSERT INTO detected_patterns (id, pattern_type, pattern_name, pattern_data, confidence_score, significance_score,
+        detection_algorithm, pattern_category, severity, entity, measure, explanation, detected_at, opened_at,
+        last_observed_at, is_active, observation_count)
+    VALUES (gen_random_uuid(), 'flaky', 'a night''s', '{"class": "flaky", "support": 4, "total": 40, "effect": 3.5,
+        "missed": [], "status": "confirmed"}', 0.9, 0.8, 'nightly: flaky', 'error', 'critical', 'of the night',
+        'failed', 'It fails now and then.', now(), now(), now(), true, 4)
+)
+INSERT INTO nightly_runs (id, range_start, range_end, engine, status)
+VALUES (gen_random_uuid(), now() - interval '30 d', now(), 'embedded', 'finished')
+"""
+"""A finding of the nightly flow that would be the worst of all, were it one of the stream."""
+
+
 @pytest.fixture(scope="module")
 def empty(database_url: str, migrated_template: str) -> Iterator[Connection]:
     """A reader of a database without rows."""
@@ -61,9 +76,10 @@ def filled(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> It
             INSERT INTO pattern_classifications (id, pattern_id, classification_type, classification_value,
                 classification_confidence, classifier_model, human_verified, classified_at, actor)
             SELECT gen_random_uuid(), id, 'verdict', 'true_positive', 1, 'human', true, now(), 'ada'
-            FROM detected_patterns LIMIT 1
+            FROM patterns ORDER BY detected_at DESC LIMIT 1
             """
         )
+        connection.execute(NIGHT)
     with psycopg.connect(module_database, autocommit=True) as reader:
         reader.execute("SET ROLE hindsight_reader")
         yield reader
@@ -154,6 +170,17 @@ def test_the_first_row_says_what_is_wrong(filled: Connection, twin: str) -> None
     lost = answer(BOARDS["quality"], filled, shown(timedelta(hours=24)), everything=True, twin=twin)
     assert lost["Not accounted for"] == [(0,)]
     assert lost["Missing hours"][0][0] >= 4
+
+
+def test_what_keeps_happening_is_not_what_goes_wrong_now(filled: Connection, twin: str) -> None:
+    found = answer(BOARDS["patterns"], filled, shown(timedelta(hours=24)), everything=True, twin=twin)
+    assert [row[2] for row in found.pop("Findings of the nights")] == ["of the night"]
+    for board in BOARDS.values():
+        rest = answer(board, filled, shown(timedelta(hours=24)), everything=True, twin=twin)
+        rest.pop("Findings of the nights", None)
+        assert not {title for title, rows in rest.items() if "of the night" in str(rows)}, board["title"]
+    (open_now,) = found["Open patterns"]
+    assert sum(open_now) == filled.execute("SELECT count(*) FROM open_patterns").fetchone()[0]  # type: ignore[index]
 
 
 def test_a_choice_narrows_and_a_quote_does_no_harm(filled: Connection) -> None:

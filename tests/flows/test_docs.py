@@ -80,7 +80,7 @@ def test_the_readmes_example_makes_valid_events() -> None:
     assert len({json.loads(line)["id"] for line in lines}) == 720
 
 
-PAGES = ("operations", "tables", "events", "python", "storage", "queries", "alerts", "incidents")
+PAGES = ("operations", "tables", "events", "producers", "python", "storage", "queries", "alerts", "incidents")
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}.md" for name in PAGES)])

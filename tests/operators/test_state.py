@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from operators import tables as t
+from operators.floats import Floats, pack, unpack
 from operators.partition import Partition, PartitionConfig
 from operators.records import Mark
 from operators.state import VERSION, PartitionState, Slot, StateError, dump, load
@@ -117,6 +118,8 @@ def known(old: Any, new: Any, at: str = "state") -> None:
         for key, value in old.items():
             assert key in new, f"{at}: {key!r} is not read any more"
             known(value, new[key], f"{at}.{key}")
+    elif isinstance(old, list) and isinstance(new, bytes):
+        assert close(old, list(unpack(pack(new), Floats))), at
     else:
         assert close(old, new), at
 
@@ -127,10 +130,10 @@ def test_every_field_of_it_is_still_read() -> None:
 
 def test_a_field_added_with_a_default_is_no_obstacle() -> None:
     wider = msgspec.defstruct("Wider", [("added", int, 7)], bases=(PartitionState,))
-    loaded = msgspec.msgpack.decode(golden()[1:], type=wider)
+    loaded = unpack(golden()[1:], wider)
     assert loaded.added == 7  # type: ignore[attr-defined]
-    older = bytes([VERSION]) + msgspec.msgpack.encode(loaded)
-    assert load(older) == load(golden()), "and the version before ignores it"
+    older = bytes([VERSION]) + pack(loaded)
+    assert dump(load(older)) == dump(load(golden())), "and the version before ignores it"
 
 
 def test_work_goes_on_from_it() -> None:
@@ -159,8 +162,8 @@ def test_work_goes_on_from_it() -> None:
 
 
 def test_a_state_comes_back_as_it_was() -> None:
-    state = made().partition.state
-    assert load(dump(state)) == state
+    raw_state = dump(made().partition.state)
+    assert dump(load(raw_state)) == raw_state
 
 
 @pytest.mark.parametrize("broken", [

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from operators.detect import spike, threshold
+from operators.floats import Floats, pack, unpack
 from operators.patterns import Episode, Subject, advance, snapshot_pattern
 
 GOLDEN = Path(__file__).parent / "golden" / "detectors-v1.json"
@@ -60,6 +61,8 @@ def approximately(value):
     """Floats of another platform's libm may differ in the last place."""
     if isinstance(value, float):
         return pytest.approx(value, rel=1e-12, abs=1e-300)
+    if isinstance(value, Floats):
+        return pytest.approx(value, rel=1e-12, abs=1e-300)
     if isinstance(value, list):
         return [approximately(item) for item in value]
     if isinstance(value, dict):
@@ -69,7 +72,7 @@ def approximately(value):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_old_snapshot_loads_as_what_it_was(name):
-    loaded = msgspec.msgpack.decode(golden(name), type=TYPES[name])
+    loaded = unpack(golden(name), TYPES[name])
     held = msgspec.msgpack.decode(golden(name))
     for info in msgspec.structs.fields(TYPES[name]):
         value = getattr(MAKERS[name](), info.name) if info.encode_name in held else info.default
@@ -93,10 +96,10 @@ def test_a_field_added_with_a_default_is_no_obstacle(name):
         rename={**_names(TYPES[name]), "added": "zz"},
         gc=False,
     )
-    loaded = msgspec.msgpack.decode(golden(name), type=wider)
+    loaded = unpack(golden(name), wider)
     assert loaded.added == 7
-    back = msgspec.msgpack.decode(msgspec.msgpack.encode(loaded), type=TYPES[name])
-    assert back == msgspec.msgpack.decode(golden(name), type=TYPES[name]), "and the version before ignores it"
+    back = unpack(pack(loaded), TYPES[name])
+    assert back == unpack(golden(name), TYPES[name]), "and the version before ignores it"
 
 
 def _names(struct):
@@ -104,12 +107,12 @@ def _names(struct):
 
 
 def test_a_loaded_spike_state_goes_on_judging():
-    loaded = msgspec.msgpack.decode(golden("spike"), type=spike.SpikeState)
+    loaded = unpack(golden("spike"), spike.SpikeState)
     assert spike.judge(loaded, 1000 * SECOND, 42.0, spike.SpikeConfig()) is None
     assert spike.judge(loaded, 1010 * SECOND, 99.5, spike.SpikeConfig()).abnormal
 
 
 def test_a_loaded_incident_still_tells_its_pattern():
-    loaded = msgspec.msgpack.decode(golden("episode"), type=Episode)
+    loaded = unpack(golden("episode"), Episode)
     assert snapshot_pattern(loaded, WEB) == msgspec.structs.replace(snapshot_pattern(episode(), WEB), before=None)
     assert snapshot_pattern(loaded, WEB).observation_count == 3

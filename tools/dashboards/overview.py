@@ -8,6 +8,7 @@ from tools.dashboards import panels as p
 from tools.dashboards.board import board, finish
 from tools.dashboards.queries import (
     FAILED_SHARE,
+    LIVE,
     SEVERITY_COUNTS,
     deployments,
     patterns_of,
@@ -195,12 +196,12 @@ def build() -> model.Dashboard:
         p.rows(
             "Noisiest series",
             "Series with the most patterns of the range, and how many of them people called false alarms.",
-            sql("""
+            sql(f"""
             SELECT
                 entity, measure, count(*) AS patterns,
                 count(*) FILTER (WHERE verdict = 'false_positive') AS false_alarms
             FROM patterns
-            WHERE $__timeFilter(detected_at)
+            WHERE $__timeFilter(detected_at) AND {LIVE}
             GROUP BY entity, measure
             ORDER BY patterns DESC, entity, measure
             LIMIT 10

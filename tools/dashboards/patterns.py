@@ -6,10 +6,11 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from tools.dashboards import panels as p
 from tools.dashboards.board import board, choice, finish, level, one_of, words
-from tools.dashboards.queries import SEVERITY_COUNTS, patterns_of, sql, sql_series
+from tools.dashboards.queries import LIVE, SEVERITY_COUNTS, patterns_of, sql, sql_series
 
 SEVERITY = "severity IN (${severity:sqlstring})"
-CHOSEN = f"{SEVERITY} AND entity IN (${{entity:sqlstring}})"
+CHOSEN_INCIDENTS = f"{SEVERITY} AND entity IN (${{entity:sqlstring}})"
+CHOSEN = f"{CHOSEN_INCIDENTS} AND {LIVE}"
 WORST_FIRST = "array_position('{critical,high,medium,low,info}', severity)"
 
 
@@ -23,7 +24,7 @@ def now() -> list[p.Panel]:
             SELECT
                 {SEVERITY_COUNTS}
             FROM patterns
-            WHERE is_active AND verdict IS DISTINCT FROM 'false_positive'
+            WHERE is_active AND verdict IS DISTINCT FROM 'false_positive' AND {LIVE}
             """),
         ),
         p.number(
@@ -44,10 +45,10 @@ def now() -> list[p.Panel]:
             "False alarms",
             "Of the patterns of the range that people judged true or false, the share that was false.",
             "percentunit",
-            sql("""
+            sql(f"""
             SELECT count(*) FILTER (WHERE verdict = 'false_positive') / nullif(count(*), 0)::float8 AS share
             FROM patterns
-            WHERE $__timeFilter(detected_at) AND verdict IN ('true_positive', 'false_positive')
+            WHERE $__timeFilter(detected_at) AND verdict IN ('true_positive', 'false_positive') AND {LIVE}
             """),
             steps=((None, "green"), (0.1, "yellow"), (0.3, "red")),
             empty="none judged",
@@ -58,10 +59,10 @@ def now() -> list[p.Panel]:
             "From the event that opened it to its row, of the patterns of the range; "
             "those later than an hour are history that was imported, and left out.",
             "s",
-            sql("""
+            sql(f"""
             SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_seconds) AS p95
             FROM patterns
-            WHERE $__timeFilter(detected_at) AND latency_seconds < 3600
+            WHERE $__timeFilter(detected_at) AND latency_seconds < 3600 AND {LIVE}
             """),
             steps=((None, "green"), (20, "yellow"), (60, "red")),
         ),
@@ -99,7 +100,7 @@ def incidents() -> list[p.Panel]:
                 severity, title, status, entity, started_at, duration_seconds, patterns, series, confidence,
                 inhibited, summary, id
             FROM incident_list
-            WHERE $__timeFilter(started_at) AND status <> 'merged' AND {CHOSEN}
+            WHERE $__timeFilter(started_at) AND status <> 'merged' AND {CHOSEN_INCIDENTS}
             ORDER BY started_at DESC, id
             LIMIT 200
             """),
@@ -119,7 +120,7 @@ def incidents() -> list[p.Panel]:
                 m.opened_at, m.severity, m.entity, m.measure, m.explanation, m.share, m.confidence_score, m.is_active,
                 m.resolved_at, m.pattern_id
             FROM incident_members AS m
-            WHERE m.incident_id::text = '${incident}'
+            WHERE m.incident_id::text = ${incident:sqlstring}
             ORDER BY m.opened_at, m.pattern_id
             LIMIT 200
             """),
@@ -172,6 +173,47 @@ def around() -> list[p.Panel]:
             width=24,
             height=10,
             low=None,
+        ),
+    ]
+
+
+def nightly() -> list[p.Panel]:
+    """What keeps happening, by the nightly flow."""
+    return [
+        p.rows(
+            "Findings of the nights",
+            "What the nightly flow found in the history, the surest and largest first, whatever the range.",
+            sql("""
+            SELECT
+                kind, pattern_class, entity, sentence, support, total, effect, effect_name, q_value, confidence_score,
+                status, last_seen, nights_missed, id
+            FROM nightly_findings
+            WHERE is_active AND entity IN (${entity:sqlstring})
+            ORDER BY score DESC, id
+            LIMIT 100
+            """),
+            p.ENTITY_COLUMN,
+            p.Column("effect", "short", decimals=1),
+            p.Column("q_value", "short"),
+            p.Column("confidence_score", "percentunit", decimals=0),
+            p.Column("last_seen", p.WHEN, width=180),
+            width=16,
+            empty="Nothing yet: hindsight nightly",
+        ),
+        p.rows(
+            "Nights",
+            "Runs of the nightly flow, the newest first: the last day that was read, how it ended, how long it took.",
+            sql("""
+            SELECT range_end, status, seconds, skipped_parts, problem
+            FROM nightly_history
+            ORDER BY range_end DESC, started_at DESC
+            LIMIT 14
+            """),
+            p.Column("range_end", p.WHEN, width=180),
+            p.Column("status", words={"finished": "green", "running": "blue", "failed": "red"}, width=90),
+            p.Column("seconds", "dtdurations"),
+            width=8,
+            empty="None yet",
         ),
     ]
 
@@ -260,7 +302,7 @@ def build() -> model.Dashboard:
             "Entity",
             "What is watched, of the patterns and incidents of the range.",
             """
-            SELECT entity FROM patterns WHERE $__timeFilter(detected_at) OR is_active
+            SELECT entity FROM patterns WHERE ($__timeFilter(detected_at) OR is_active) AND entity IS NOT NULL
             UNION SELECT entity FROM incident_list WHERE $__timeFilter(started_at)
             ORDER BY 1 LIMIT 2000
             """,
@@ -285,6 +327,7 @@ def build() -> model.Dashboard:
             ("Is anything wrong now?", now()),
             ("Incidents", incidents()),
             ("Around it", around()),
+            ("What keeps happening", nightly()),
             ("How right, how noisy", judged()),
         ],
     )

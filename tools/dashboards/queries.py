@@ -114,6 +114,10 @@ class Annotated(Builder[model.AnnotationQuery]):
         return self.annotation
 
 
+LIVE = "NOT starts_with(detection_algorithm, 'nightly: ')"
+"""Patterns of the stream: what keeps happening by the nightly flow is not what goes wrong now."""
+
+
 def patterns_of(condition: str) -> Annotated:
     """Patterns of medium severity and worse that opened in the range and meet the condition."""
     return Annotated(
@@ -125,7 +129,7 @@ def patterns_of(condition: str) -> Annotated:
                 severity || ',' || pattern_class AS tags
             FROM patterns
             WHERE $__timeFilter(detected_at) AND severity IN ('medium', 'high', 'critical')
-                AND verdict IS DISTINCT FROM 'false_positive' AND {condition}
+                AND verdict IS DISTINCT FROM 'false_positive' AND {LIVE} AND {condition}
             ORDER BY opened_at DESC
             LIMIT 200
             """,

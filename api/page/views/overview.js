@@ -86,7 +86,7 @@ function latency(now, { flows }) {
   const live = flows.map((flow) => flow.event_to_pattern).find(Boolean) ?? (now.latency.n ? now.latency : null);
   const rows = flows.map((flow) => flow.event_to_row).find(Boolean);
   return [h("p", { class: "figure" }, live ? seconds(live.p50) : "–", live && h("small", null, ` median, p99 ${seconds(live.p99)}`)),
-    h("p", { class: "quiet small" }, live ? `${number(live.n)} live patterns. ` : "No live pattern yet: history is not timed. ",
+    h("p", { class: "quiet small" }, live ? `${number(live.n)} live ${live.n === 1 ? "pattern" : "patterns"}. ` : "No live pattern yet: history is not timed. ",
       rows && `Event to row: ${seconds(rows.p50)}, p99 ${seconds(rows.p99)}.`)];
 }
 

@@ -28,7 +28,8 @@ export async function series(context) {
 async function explored(id, { query, change, signal, every }) {
   let span = query.get("span") ?? "86400";
   const path = `series/${id}/points`;
-  const wide = Math.min(Math.max(Math.round(document.getElementById("main").clientWidth / 2), 150), 700);
+  // In steps, so that people with windows of other sizes ask the same.
+  const wide = Math.min(Math.max(200 * Math.round(document.getElementById("main").clientWidth / 400), 200), 600);
   const ask = async () => {
     const given = { start_date: query.get("start"), end_date: query.get("end"), width: wide };
     if (given.start_date) return get(path, given, signal);

@@ -7,31 +7,31 @@ const GOOD = new Set(["success", "skipped"]);
 
 export async function work({ query, change, signal, every }) {
   const days = query.get("days") ?? "30";
-  const ask = async () => {
-    const month = await get("work", {}, signal);
-    if (days === "30" || !month.end) return month;
-    return get("work", { end_date: month.end, start_date: new Date(Date.parse(month.end) - days * 86400e3).toISOString() }, signal);
-  };
-  const found = await ask();
-  if (!found.end) {
+  const found = await get("work", { days }, signal);
+  const { run, attempt, exchange } = found.last;
+  if (!run && !attempt && !exchange) {
     return [h("h1", null, "Pipelines and tasks"), empty(h("p", null, "No run, no task and no exchange between systems has been seen yet."),
       h("p", null, "docs/events.md shows how a pipeline, a tracker or a webhook sends them."))];
   }
   const pipeline = query.get("pipeline") ?? found.pipelines[0]?.name;
-  const runs = pipeline ? page("runs", { pipeline_name: pipeline, end_date: found.end, limit: 15 }, signal) : null;
-  const steps = pipeline ? get("work/steps", { pipeline_name: pipeline, start_date: found.start, end_date: found.end }, signal) : null;
-  every(30, async () => { if (days === "30" && (await ask()).end !== found.end) dispatchEvent(new HashChangeEvent("hashchange")); });
+  const end = run && new Date(Date.parse(run) + 1000).toISOString();
+  const start = run && new Date(Date.parse(end) - days * 86400e3).toISOString();
+  const runs = pipeline ? page("runs", { pipeline_name: pipeline, end_date: end, limit: 15 }, signal) : null;
+  const steps = pipeline ? get("work/steps", { pipeline_name: pipeline, start_date: start, end_date: end }, signal) : null;
+  every(30, async () => {
+    const { last } = await get("work", { days }, signal);
+    if (Object.keys(last).some((kind) => last[kind] !== found.last[kind])) dispatchEvent(new HashChangeEvent("hashchange"));
+  });
   return [h("h1", null, "Pipelines and tasks"),
-    h("div", { class: "row filters" }, choice("Range up to the last of them", SPANS, days, (value) => change({ days: value })),
-      h("p", { class: "quiet small" }, `${dateText(found.start)} to ${dateText(found.end)}`)),
-    found.pipelines.length > 0 && panel("Pipelines", pipelines(found.pipelines, (row) => h("a", { href: `#/work?days=${days}&pipeline=${encodeURIComponent(row.name)}`, "aria-current": row.name === pipeline && "true" }, row.name), "Runs by pipeline, the most failures first")),
+    h("div", { class: "row filters" }, choice("Range up to the last of each", SPANS, days, (value) => change({ days: value }))),
+    found.pipelines.length > 0 && panel("Pipelines", pipelines(found.pipelines, (row) => h("a", { href: `#/work?days=${days}&pipeline=${encodeURIComponent(row.name)}`, "aria-current": row.name === pipeline && "true" }, row.name), `Runs by pipeline up to ${dateText(run)}, the most failures first`)),
     pipeline && h("div", { class: "grid two" }, panel(`Latest runs of ${pipeline}`, latest((await runs).items), h("p", { class: "small" }, h("a", { href: `#/series?kind=pipeline&entity=${encodeURIComponent(pipeline)}` }, "Its series"))),
       panel(`Steps of ${pipeline}`, (await steps).length ? pipelines(await steps, (row) => row.name, "Steps in the same range") : h("p", { class: "quiet" }, "Its runs name no steps."))),
-    found.tasks.length > 0 && panel("Tasks", table("Attempts by project", [
+    found.tasks.length > 0 && panel("Tasks", table(`Attempts by project up to ${dateText(attempt)}`, [
       { head: "Project", cell: (row) => row.project_name ?? "without a project" }, { head: "Attempts", number: true, cell: (row) => number(row.attempts) },
       { head: "Failed", number: true, cell: (row) => share(row.failures, row.attempts) }, { head: "Median", number: true, cell: (row) => seconds(row.median_seconds) },
       { head: "95th percentile", number: true, cell: (row) => seconds(row.p95_seconds) }], found.tasks)),
-    found.integrations.length > 0 && panel("Between systems", table("Exchanges by systems and type", [
+    found.integrations.length > 0 && panel("Between systems", table(`Exchanges by systems and type up to ${dateText(exchange)}`, [
       { head: "From → to", cell: (row) => `${row.source_system} → ${row.target_system ?? "–"}` }, { head: "Type", cell: (row) => row.event_type },
       { head: "Events", number: true, cell: (row) => number(row.events) }, { head: "Failed", number: true, cell: (row) => share(row.failed, row.events) },
       { head: "Median", number: true, cell: (row) => seconds(row.median_ms === null ? null : row.median_ms / 1000) },

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from operators.detect.verdict import Verdict
+from operators.floats import pack, unpack
 
 SECOND = 1_000_000
 Points = Sequence[tuple[int, float]]
@@ -30,7 +31,7 @@ class Track:
 
 
 def encode(state: Any) -> bytes:
-    return msgspec.msgpack.encode(state)
+    return pack(state)
 
 
 def check_detector(track: Track) -> None:
@@ -109,7 +110,7 @@ def _resumes(track: Track, points: Points, verdicts: Sequence[Verdict | None], s
     state_now = track.state_type()
     for index, (time, value) in enumerate(points):
         raw = encode(state_now)
-        state_now = msgspec.msgpack.decode(raw, type=track.state_type)
+        state_now = unpack(raw, track.state_type)
         assert encode(state_now) == raw, f"{track.name} on {name}: a snapshot does not round-trip"
         said = track.judge(state_now, time, value)
         assert said == verdicts[index], f"{track.name} on {name}: resumed at {index}, it says otherwise"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.detect.levels import HOUR_US, SLOTS, Range, Season, expect, extend, learn, shift, span
+from operators.detect.levels import HOUR_US, SLOTS, Range, Season, expect, extend, learn, shift, span, within
 
 WEEK = 168
 
@@ -23,6 +23,8 @@ def test_a_range_is_that_of_the_values_it_remembers(values, skip):
     seen = values[closed - kept.size : left]
     assert (low, high) == (min(seen), max(seen))
     assert low <= middle <= high
+    for value in (low, high, middle, low - 1.0, high + 1.0):
+        assert within(kept, skip, value) == (low <= value <= high)
     assert len(kept.lows) <= SLOTS + 1
 
 
@@ -39,6 +41,7 @@ def test_a_range_without_slots_knows_nothing():
     kept = Range()
     extend(kept, 1.0, 500)
     assert span(kept, 0) is None
+    assert within(kept, 0, 1.0) is None
 
 
 def feed(hours, value, season=None):

@@ -1,12 +1,12 @@
 import math
 import random
 
-import msgspec
 import numpy as np
 import pytest
 
 from operators.detect import trend
 from operators.detect.trend import TrendConfig, TrendState, judge
+from operators.floats import pack
 
 HOUR_US = trend.HOUR_US
 CONFIG = TrendConfig()
@@ -134,7 +134,7 @@ def test_gaps_and_another_cadence_are_no_trend():
 def test_the_state_is_bounded():
     _, state = feed([math.pi * i for i in range(2000)])
     assert len(state.blocks) == trend.BLOCKS
-    assert len(msgspec.msgpack.encode(state)) <= 2048
+    assert len(pack(state)) <= 1700
 
 
 def test_a_rare_series_has_longer_blocks():

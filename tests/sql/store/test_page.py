@@ -164,7 +164,7 @@ def test_an_index_serves_a_page(database: Database) -> None:
         )
         connection.execute("ANALYZE tasks")
         condition, _ = where([])
-        text = statements.page(TASKS, condition, ("updated_at", "id"), descending=True, behind=True)
+        text = statements.page(TASKS, condition.as_string(), ("updated_at", "id"), descending=True, behind=True)
         values = [datetime.now(T0.tzinfo) - timedelta(seconds=10_000), uuid.UUID(int=1), 101]
         plan = "\n".join(row[0] for row in connection.cursor().execute(b"EXPLAIN (ANALYZE) " + text.as_bytes(), values))
     assert "idx_tasks_updated_at" in plan
