@@ -1,5 +1,6 @@
 """Pictures of the nightly report, as SVG that stands in the page itself."""
 
+import hashlib
 import importlib.util
 import io
 import re
@@ -189,7 +190,7 @@ def _svg(figure: Any) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :]
     # Ids must be the picture's own: several stand in one page.
-    mark = f"p{abs(hash(len(text))) % 997}x{len(text)}"
+    mark = "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
     text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{mark}-", text)
     return re.sub(

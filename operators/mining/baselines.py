@@ -158,8 +158,8 @@ class BaselineMiner:
     (Fisher).
 
     To allow for runs that come in bursts, and fail in streaks, the window must also lie outside what nine in ten of the
-    earlier windows were, and shares of failures are compared by how much those differ among themselves. It compares
-    with the last twelve windows: a yearly season looks like a departure.
+    earlier windows were, and a streak of failures counts once. It compares with the last twelve windows: a yearly
+    season looks like a departure.
     """
 
     name = "baselines"
@@ -251,7 +251,8 @@ def _worse(
     if not _unusual(bad / total, [float(window.mean()) for window in windows if len(window) >= 3]):
         return None
     p = float(stats.fisher_exact([[bad, total - bad], [all_bad - bad, len(before) - all_bad + bad]]).pvalue)
-    p = max(p, _in_streaks(bad, total, windows))
+    known = age <= there
+    p = max(p, _in_streaks(failed[known], age[known] == 0))
     sentence = (
         f"In the last {days} days {words.named(entity)} failed {bad} times in {total} ({words.share(bad, total)}),"
         f" usual is"
@@ -261,24 +262,18 @@ def _worse(
                       {"usual": float(before.mean()), "current": bad / total, "n_before": len(before)})  # fmt: skip
 
 
-def _in_streaks(bad: int, total: int, windows: list[Any]) -> float:
-    """p of the current window's failures against earlier windows, when failures come in streaks.
+def _in_streaks(failed: Any, now: Any) -> float:
+    """p of the current window's failures when a streak of them counts once: its first failure, among the runs that
+    came after a good one (Fisher, two-sided). Longer streaks are longer repairs, which `recovery` tells.
 
-    Two shares compared with the variance that the earlier windows have among themselves (Pearson's chi-squared over
-    its degrees of freedom, at least 1: quasi-binomial), by Student's t.
+    >>> failed = np.array([False] * 40 + [True] * 10)
+    >>> round(_in_streaks(failed, np.arange(50) >= 40), 3)
+    0.024
     """
-    earlier = [(int(window.sum()), len(window)) for window in windows if len(window)]
-    sizes = np.array([size for _, size in earlier], dtype=float)
-    counts = np.array([count for count, _ in earlier], dtype=float)
-    whole = float(sizes.sum()) + total
-    share = (float(counts.sum()) + bad) / whole
-    if len(earlier) < 3 or not 0.0 < share < 1.0:
-        return 1.0
-    usual = float(counts.sum() / sizes.sum())
-    spread = max(usual * (1.0 - usual), 1.0 / whole)
-    inflate = max(1.0, float(((counts - sizes * usual) ** 2 / (sizes * spread)).sum()) / (len(earlier) - 1))
-    error = np.sqrt(inflate * share * (1.0 - share) * (1.0 / total + 1.0 / float(sizes.sum())))
-    return float(2.0 * stats.t.sf(abs(bad / total - usual) / error, len(earlier) - 1))
+    after_good = np.concatenate(([True], ~failed[:-1]))
+    first = failed & after_good
+    table = [[int((first & part).sum()), int((after_good & ~first & part).sum())] for part in (now, ~now)]
+    return float(stats.fisher_exact(table).pvalue)
 
 
 def _departure(
