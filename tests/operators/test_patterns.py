@@ -10,7 +10,17 @@ from operators.detect import threshold
 from operators.detect.verdict import Verdict
 from operators.identity import NAMESPACE
 from operators.patterns import (
-    Episode, Life, Past, Pattern, Subject, advance, expire, pattern_id, severity, significance, snapshot_pattern,
+    Episode,
+    Life,
+    Past,
+    Pattern,
+    Subject,
+    advance,
+    expire,
+    pattern_id,
+    severity,
+    significance,
+    snapshot_pattern,
 )  # fmt: skip
 
 SECOND = 1_000_000
