@@ -25,7 +25,7 @@ from tests.api.conftest import CONFIG, Api, Written
 from tests.api.rows import opportunity, patterns, series
 from tests.api.serving import served
 
-SECONDS = 12.0
+SECONDS = 8.0
 """After so long, each operation that is left is tried once: a slow machine must not make it fail."""
 
 
@@ -106,7 +106,7 @@ def test_schemathesis(database: str) -> None:
                 strategy |= operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
             @settings(
-                max_examples=8 if time.monotonic() - began < SECONDS else 1,
+                max_examples=5 if time.monotonic() - began < SECONDS else 1,
                 deadline=None,
                 database=None,
                 derandomize=True,
