@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -33,6 +34,15 @@ ON_BOTH = (
     "tests/docker/test_dashboards",
 )
 """Tests of storage, by the beginning of their path: they run on plain PostgreSQL, and on TimescaleDB where it is."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command that a test calls in this process sets up logging, to a stream that may be gone in the next test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -55,6 +55,7 @@ def questions(connection: psycopg.Connection[Any], until: datetime) -> list[Ques
         "measure": "latency_ms",
         "metric": "latency_ms",
         "model_id": known["run"],
+        "days": 30,
     }
     found = [
         _question(f"one series, {level}, {span}", SERIES.format(level), known, until, span)

@@ -96,10 +96,10 @@ class ModelMetric(Record, frozen=True, kw_only=True):
 
 
 class Feature(Record, frozen=True, kw_only=True):
-    """A feature of a model."""
+    """A feature of a model, or with None as `model_id` one that the nightly flow computed for whichever wants it."""
 
     id: uuid.UUID = DERIVED
-    model_id: uuid.UUID
+    model_id: uuid.UUID | None = None
     feature_name: str
     feature_type: str
     transformation_logic: str

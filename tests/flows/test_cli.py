@@ -224,7 +224,9 @@ def test_reader_that_goes_away_is_met_with_silence() -> None:
 
 def test_interrupt_is_130_without_a_word() -> None:
     code = (
-        "import sys, time, click; from flows import cli\n"
+        "import signal, sys, time, click; from flows import cli\n"
+        # Of a process in the background of a shell, nobody hears the signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@cli.cli.command('wait')\n"
         "def wait():\n"
         "    print('ready', flush=True); time.sleep(30)\n"

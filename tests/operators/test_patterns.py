@@ -12,7 +12,6 @@ from operators.identity import NAMESPACE
 from operators.patterns import (
     Episode,
     Life,
-    Past,
     Pattern,
     Subject,
     advance,
@@ -381,24 +380,3 @@ def test_who_may_wake_somebody(detector, count, evidence, most):
     if detector in ("drift", "correlation"):
         evidence |= {"leader": "a", "lag_s": 0.0, "strength": 1.0, "q_value": 0.0, "n": 9}
     assert snapshot_pattern(episode, WEB).severity == most
-
-
-def drive_again(past, *scores, value=97.2):
-    """Severity of an episode of as many observations, given the peaks of earlier ones and when they opened."""
-    earlier = [Past(at, at + SECOND, peak, "high", 5, "resolved") for at, peak in past]
-    episode = None
-    for place, score in enumerate(scores):
-        said, at = verdict(score), 40 * DAY + place * 10 * SECOND
-        episode, _ = advance(episode, WEB, "spike", said, value, at, past=earlier)
-    return snapshot_pattern(episode, WEB)
-
-
-def test_what_comes_and_goes_by_itself_wakes_nobody_the_fourth_time():
-    lately = [(39 * DAY, 97.2), (30 * DAY, 98.0), (20 * DAY, 97.2)]
-    long = (40.0,) * 3
-    assert drive_again([], *long).severity == "high"
-    assert drive_again(lately[:2], *long).severity == "high"
-    found = drive_again(lately, *long)
-    assert (found.severity, found.evidence["familiar"]) == ("medium", 3)
-    assert drive_again(lately, *long, value=99.0).severity == "high", "worse than it ever was"
-    assert drive_again([*lately[:2], (5 * DAY, 99.0)], *long).severity == "high", "long ago"

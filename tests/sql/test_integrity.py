@@ -19,6 +19,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "dead_letters": {"headers": "[]"},
     "detected_patterns": {"is_active": False},
     "incidents": {"status": "resolved"},
+    "nightly_runs": {"range_end": T0 + timedelta(days=1)},
     "partitions": {"table_name": "system_metrics", "range_end": T0 + timedelta(days=1)},
     "pattern_classifications": {"human_verified": True},
     "retention_log": {"range_end": T0 + timedelta(days=1)},
@@ -55,6 +56,7 @@ def tables(database: Connection) -> dict[str, Relation]:
     database.execute("SELECT ensure_partitions(table_name::regclass, ARRAY[%s]) FROM storage_policies", [T0])
     for name in ("ml_models", "detected_patterns"):
         insert(database, name, good_row(found[name]))
+    insert(database, "nightly_runs", {**good_row(found["nightly_runs"]), "id": uid("run_id")})
     parent = {**good_row(found["detected_patterns"]), "id": uid("parent_pattern_id")}
     insert(database, "detected_patterns", parent)
     insert(database, "detected_patterns", {**parent, "id": uid("child_pattern_id")})
