@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
                 )
             )
 
-    @routes.get("/work/steps", **answers(list[RunHealth], 422))
+    @routes.get("/steps", **answers(list[RunHealth], 422))
     def get_steps(pipeline_name: Annotated[Text, Query(min_length=1)], start_date: When, end_date: When) -> Response:
         """How the steps of a pipeline did in a range of time."""
         found = store.pipelines.step_health(pipeline_name, start_date, end_date) if start_date < end_date else []

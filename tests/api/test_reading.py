@@ -279,7 +279,7 @@ def test_work_is_shown_up_to_the_last_of_each_kind(api: Api) -> None:
     assert api.get("/work", start_date="2026-01-05", end_date="2026-01-06")["pipelines"][0]["runs"] == 1
     assert api.get("/work", start_date="2026-01-06", end_date="2026-01-05")["pipelines"] == []
     assert [run["execution_id"] for run in api.get("/runs", statuses=["failure", "cancelled"])] == ["3", "2"]
-    assert api.get("/work/steps", pipeline_name="shop", start_date="2026-01-05", end_date="2026-01-06") == []
+    assert api.get("/steps", pipeline_name="shop", start_date="2026-01-05", end_date="2026-01-06") == []
 
 
 def test_dead_letters_with_the_beginning_of_their_bytes(api: Api) -> None:

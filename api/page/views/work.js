@@ -17,7 +17,7 @@ export async function work({ query, change, signal, every }) {
   const end = run && new Date(Date.parse(run) + 1000).toISOString();
   const start = run && new Date(Date.parse(end) - days * 86400e3).toISOString();
   const runs = pipeline ? page("runs", { pipeline_name: pipeline, end_date: end, limit: 15 }, signal) : null;
-  const steps = pipeline ? get("work/steps", { pipeline_name: pipeline, start_date: start, end_date: end }, signal) : null;
+  const steps = pipeline ? get("steps", { pipeline_name: pipeline, start_date: start, end_date: end }, signal) : null;
   every(30, async () => {
     const { last } = await get("work", { days }, signal);
     if (Object.keys(last).some((kind) => last[kind] !== found.last[kind])) dispatchEvent(new HashChangeEvent("hashchange"));
