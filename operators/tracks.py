@@ -30,7 +30,7 @@ class Track(NamedTuple):
 
 def tracks_of(kind: str, measure: str, sensitivity: float) -> tuple[Track, ...]:
     """The detectors of a series. Outcomes (`failed`) are judged by their rate and its drift; runs and commits, which
-    come at any time, have neither a season nor a cadence that could stop.
+    come at any time, have no season, and which of them are awaited is `is_awaited`'s to say.
 
     >>> [track.name for track in tracks_of("metric", "latency", 0.95)]
     ['spike', 'novelty', 'drift', 'trend', 'flatline']

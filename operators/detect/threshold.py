@@ -270,10 +270,8 @@ def judge_rate(
     if total < JUDGED_OUTCOMES:
         return None
     rate = failed / total
-    limit, surely = rule.limit, Z_ONE_SIDED_95
-    above = own is not None and own > limit
-    if own is not None and above:
-        limit, surely = min(own, 1.0), Z_USUAL
+    usual = min(own, 1.0) if own is not None and own > rule.limit else None
+    limit, surely = (rule.limit, Z_ONE_SIDED_95) if usual is None else (usual, Z_USUAL)
     if rate <= limit:
         return None
     bound = wilson_lower(failed, total, surely)
@@ -283,8 +281,8 @@ def judge_rate(
         "outcomes": total, "failures": failed,
         "window_s": round((state.slots[-1] - state.slots[0] + 1) * BUCKET_US / 1e6),
     }  # fmt: skip
-    if above:
-        evidence["usual"] = round(limit, 4)
+    if usual is not None:
+        evidence["usual"] = round(usual, 4)
     return Verdict(
         score=rule.score(bound) / rule.score(limit),
         threshold=1.0,
