@@ -10,7 +10,7 @@ from scipy import stats
 
 from operators.identity import identity
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
 from operators.mining.significance import DAY_US, rate_ratio, wilson
 from operators.mining.streams import outcomes, source
@@ -153,7 +153,7 @@ def _baseline(
     return baseline, analytics
 
 
-class BaselineMiner:
+class BaselineMiner(Miner):
     """The last week and month against the baseline: longer or shorter runs (Mann-Whitney), more or fewer failures
     (Fisher).
 
@@ -164,11 +164,11 @@ class BaselineMiner:
 
     name = "baselines"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` outcomes in the window that failed, or took longer (shorter) than usual."""
         stream = outcomes(history.before(until))
         if not len(stream):
-            return []
+            return Looked()
         end_us = int(until.timestamp() * 1e6)
         drafts: list[Finding] = []
         tests = 0
@@ -182,7 +182,7 @@ class BaselineMiner:
                     tests += 1
                     found = departs(str(kind), str(entity), part, age, there, days, end_us, config, until)
                     drafts += [found] if found is not None else []
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _unusual(current: float, earlier: list[float]) -> bool:

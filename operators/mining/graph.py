@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History, micros
 from operators.taxonomy import PatternClass
 
@@ -28,7 +28,7 @@ FEWEST_DEPENDENTS = 4
 """Things that a graph's news must be about, besides itself."""
 
 
-class GraphMiner:
+class GraphMiner(Miner):
     """Facts of graphs as they stand: cycles and blast radius claim nothing against chance; hubs do.
 
     A hub has more direct dependents than dependencies thrown at random would give it (binomial). Real graphs are
@@ -38,7 +38,7 @@ class GraphMiner:
 
     name = "graph"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
         """`support` of `total`: edges of a cycle; direct dependents of a hub among nodes; dependents of a node among
         nodes."""
         history = history.before(until)
@@ -48,7 +48,7 @@ class GraphMiner:
             found, made = _code(str(code), edges)
             drafts += found
             tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _code(code: str, edges: Any) -> tuple[list[Finding], int]:

@@ -12,7 +12,7 @@ from mlxtend.frequent_patterns import fpgrowth
 from scipy import sparse, stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import BAD, History
 from operators.mining.significance import DAY_US, block_p, blocks_of, fisher_greater
 from operators.mining.streams import errors_of, has_error, outcomes, source
@@ -137,7 +137,7 @@ def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[T
     return worst
 
 
-class ItemsetMiner:
+class ItemsetMiner(Miner):
     """Symptoms that come together: among a pipeline's failed runs, failed steps and the names that errors give.
 
     It says nothing of what causes them, and nothing of a pipeline whose failures have one symptom each.
@@ -145,7 +145,7 @@ class ItemsetMiner:
 
     name = "itemsets"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """Sets of two and more symptoms; `support` of `total` failed runs of the pipeline."""
         history = history.before(until)
         drafts: list[Finding] = []
@@ -154,7 +154,7 @@ class ItemsetMiner:
             found, made = _sets_of(entity, runs, config, until)
             drafts += found
             tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _symptoms(history: History) -> dict[str, list[tuple[int, frozenset[tuple[str, str]]]]]:

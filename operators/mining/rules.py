@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from operators.mining import sql, words
 from operators.mining.contexts import Item, Place, places
-from operators.mining.finding import Finding, MiningConfig, claimed, strength
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
 from operators.mining.itemsets import itemsets_of
 from operators.mining.significance import (
@@ -108,7 +108,7 @@ def association_rules(
     )
 
 
-class RuleMiner:
+class RuleMiner(Miner):
     """Circumstances of runs, tasks and events under which they fail, or are slow, more often than the others.
 
     Circumstances that hold for months (a version, a size that only grows) are proxies of time: the test allows for
@@ -117,25 +117,21 @@ class RuleMiner:
 
     name = "rules"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """Rules; `support` of `total` rows with the circumstance, `effect` the ratio of rates with and without."""
-        # A layer for each length: thousands of long rules must not drown the few short ones (Webb, "Layered critical
-        # values", Machine Learning 71, 2008).
-        drafts: dict[int, list[Finding]] = {}
+        drafts: list[Finding] = []
         tests: dict[int, int] = {}
         with threadpool_limits(1):  # the tables are small: threads would only wait for each other
             looked = [_rules_of(place, config) for place in places(history.before(until), until)]
         for found, made in (one for of_place in looked for one in of_place):
+            drafts += found
             for length, count in made.items():
                 tests[length] = tests.get(length, 0) + count
-            for draft in found:
-                drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
-        kept = [
-            finding
-            for length, layer in drafts.items()
-            for finding in claimed(layer, config, tests=tests[length], layers=len(tests))
-        ]
-        return sorted(kept, key=strength)[: config.max_findings]
+        return Looked(drafts, tests)
+
+    def layer(self, draft: Finding) -> int:
+        """A layer for each length."""
+        return len(draft.evidence["cause"])
 
 
 def _rules_of(place: Place, config: MiningConfig) -> list[tuple[list[Finding], dict[int, int]]]:

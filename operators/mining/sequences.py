@@ -9,8 +9,9 @@ import numpy as np
 from prefixspan import PrefixSpan
 
 from operators.mining import words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import BAD, JUDGED, History, micros
+from operators.mining.lean import of_days
 from operators.mining.sequence_sql import counting
 from operators.mining.significance import DAY_US, association_p, blocks_of, halves, permutation_p, rate_ratio
 from operators.mining.streams import outcomes
@@ -140,7 +141,7 @@ def first_end(items: Sequence[str], times: Sequence[int], pattern: Sequence[str]
     return places[0] if places else None
 
 
-class SequenceMiner:
+class SequenceMiner(Miner):
     """What follows what: failed steps in a run, ends of a task's executions, correlated events, bad ends in a day.
 
     A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could
@@ -151,52 +152,57 @@ class SequenceMiner:
 
     name = "sequences"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """Sequences of two to `max_length`; `support` of `total` groups that have all but the last item."""
-        history = history.before(until)
-        kept: list[Finding] = []
-        drafts: dict[int, list[Finding]] = {}
-        tests: dict[int, int] = {}
-        for groups in groups_of(history, config):
-            found, made = _sequences_of(groups, config, until)
-            for length, count in made.items():
-                tests[length] = tests.get(length, 0) + count
-            for draft in found:
-                drafts.setdefault(len(draft.evidence["sequence"]), []).append(draft)
-        for length, layer in drafts.items():
-            kept += claimed(layer, config, tests=tests[length], layers=len(tests))
-        return sorted(kept, key=lambda finding: (finding.q_value or 0.0, -finding.effect, finding.key))[
-            : config.max_findings
-        ]
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
+        """Sequences within runs and tasks; `support` of `total` of them that have all but the last item."""
+        return _looked(component_groups(history.before(until)), config, until)
+
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """What did not end well, and on which days the others ran."""
+        return of_days(history)
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
+        """Sequences of correlated events and of days; `support` of `total` of them that have all but the last item."""
+        return _looked(common_groups(history.before(until), config), config, until)
+
+    def layer(self, draft: Finding) -> int:
+        """A layer for each length."""
+        return len(draft.evidence["sequence"])
 
 
-def groups_of(history: History, config: MiningConfig) -> list[Groups]:
-    """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
+def component_groups(history: History) -> list[Groups]:
+    """The runs of each pipeline, and the tasks of each project. Items are tokens, as `item` writes them."""
     # Steps that began together ran side by side: which of them is first in the list says nothing.
     alone = ~history.steps.duplicated(["pipeline_execution_id", "execution_start"], keep=False)
     steps = history.steps[alone.to_numpy(dtype=bool)]
-    order = steps["step_order"].fillna(0).to_numpy(dtype=np.int64)
-    what = [
-        item("step", f"{p}/{s}", status)
-        for p, s, status in zip(steps["pipeline_name"], steps["step_name"], steps["status"], strict=True)
-    ]
     runs = history.runs[history.runs["execution_end"].notna()]
-    in_runs = _grouped(
-        "run",
-        zip(steps["pipeline_execution_id"], order, what, strict=True),
-        dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True)),
-        None,
-    )
+    ended = dict(iter(runs.groupby("pipeline_name", sort=True)))
+    found = []
+    for pipeline, part in steps.groupby("pipeline_name", sort=True):
+        if pipeline not in ended:
+            continue
+        of = ended[pipeline]
+        order = part["step_order"].fillna(0).to_numpy(dtype=np.int64)
+        what = [
+            item("step", f"{pipeline}/{step}", status)
+            for step, status in zip(part["step_name"], part["status"], strict=True)
+        ]
+        times = dict(zip(of["id"], micros(of["execution_end"]).tolist(), strict=True))
+        found.append(_grouped("run", zip(part["pipeline_execution_id"], order, what, strict=True), times, None))
     done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
-    ends = micros(done["execution_end"].fillna(done["execution_start"]))
-    what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
-    in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), {}, None)
+    for project, part in done.groupby(done["project_name"].fillna("tasks"), sort=True):
+        ends = micros(part["execution_end"].fillna(part["execution_start"]))
+        what = [item("task", str(project), status) for status in part["status"]]
+        found.append(_grouped("task", zip(part["task_id"], ends, what, strict=True), {}, None))
+    return found
+
+
+def common_groups(history: History, config: MiningConfig) -> list[Groups]:
+    """Correlated events, and days."""
     stream = outcomes(history, ["integration"])
     keys = dict(zip(history.integration_events["id"], history.integration_events["correlation_key"], strict=True))
     what = [item("integration", e, status) for e, status in zip(stream["entity"], stream["status"], strict=True)]
     rows = [row for row in zip(map(keys.get, stream["ref"]), stream["end_us"], what, strict=True) if row[0]]
-    correlated = _grouped("correlation", rows, {}, None)
-    return [in_runs, in_tasks, correlated, *_days(history, config)]
+    return [_grouped("correlation", rows, {}, None), *_days(history, config)]
 
 
 def item(kind: str, entity: str, status: str) -> str:
@@ -244,6 +250,17 @@ def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
         for what in group:
             places.setdefault(what, set()).add(at)
     return Groups(kind, list(found), places, present, items, times, seen, window_us)
+
+
+def _looked(groups: Sequence[Groups], config: MiningConfig, until: datetime) -> Looked:
+    drafts: list[Finding] = []
+    tests: dict[int, int] = {}
+    for one in groups:
+        found, made = _sequences_of(one, config, until)
+        drafts += found
+        for length, count in made.items():
+            tests[length] = tests.get(length, 0) + count
+    return Looked(drafts, tests)
 
 
 def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
