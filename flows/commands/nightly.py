@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from flows.nightly.night import Night, Stage
     from flows.nightly.stages import Result
-    from operators.mining.history import History
 
 NEEDED = ("mlxtend", "networkx", "pandas", "prefixspan", "sklearn", "tsfresh")
 """What the extra brings."""
@@ -88,9 +87,9 @@ def command(
     path = rules or settings.sequence_rules or folder / "sequence-rules.json"
     written = None if no_report else report or folder / f"{night.label}-{night.id.hex[:12]}" / "report.html"
 
-    def told(result: Result, history: History, seconds: float) -> dict[str, object]:
+    def told(result: Result, daily: Any, seconds: float) -> dict[str, object]:
         if written is not None:
-            page.write(written, night, result, history, seconds)
+            page.write(written, night, result, daily, seconds)
         return summary.facts(night, result, written, seconds)
 
     try:

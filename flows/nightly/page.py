@@ -12,7 +12,6 @@ from flows.nightly.stages import Result
 from flows.nightly.work import NightlyError
 from operators.mining import words
 from operators.mining.features import Feature
-from operators.mining.history import History
 from operators.mining.quality import Quality
 from operators.mining.results import Mined, also, together
 from operators.words import number
@@ -58,21 +57,22 @@ _EFFECTS = {"rate_ratio": "as often", "lift": "as often as by chance", "ratio_of
             "ratio_of_levels": "of the level before", "likeness_ratio": "as alike"}  # fmt: skip
 
 
-def write(path: Path, night: Night, result: Result, history: History, seconds: float) -> None:
-    """Write the report, whole or not at all. Without matplotlib it has no pictures, and says so.
+def write(path: Path, night: Night, result: Result, daily: Any, seconds: float) -> None:
+    """Write the report, whole or not at all; `daily` are the series by day. Without matplotlib it has no pictures, and
+    says so.
 
     :raises NightlyError: when the file can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(page(night, result, history, seconds), encoding="utf-8")
+        fresh.write_text(page(night, result, daily, seconds), encoding="utf-8")
         fresh.replace(path)
     except OSError as problem:
         raise NightlyError(f"{path}: {problem.strerror}") from None
 
 
-def page(night: Night, result: Result, history: History, seconds: float) -> str:
+def page(night: Night, result: Result, daily: Any, seconds: float) -> str:
     """The report as HTML."""
     title = f"Hindsight: the night after {night.label}"
     parts = [
@@ -84,7 +84,7 @@ def page(night: Night, result: Result, history: History, seconds: float) -> str:
         _warnings(result),
         "<h2>Findings</h2>",
         _findings(result.found),
-        _pictures(result, history),
+        _pictures(result, daily),
         _rules(result),
         _quality(result.quality),
         _features(result.featured.features),
@@ -169,13 +169,13 @@ def _item(rank: int, one: Mined, others: Sequence[Mined]) -> str:
     )
 
 
-def _pictures(result: Result, history: History) -> str:
+def _pictures(result: Result, daily: Any) -> str:
     if not plots.available():
         return ""
     drawn: list[tuple[str, str | None]] = [
-        ("Runs by week", plots.weeks(history)),
-        ("When runs fail", plots.clock(history)),
-        *plots.changes(result.found, history),
+        ("Runs by week", plots.weeks(result.featured.calendar)),
+        ("When runs fail", plots.clock(result.featured.calendar)),
+        *plots.changes(result.found, daily),
     ]
     shown = "".join(
         f'<h3 style="font-size:.95rem;margin:1rem 0 .3rem">{_e(name)}</h3><div class="figure">{picture}</div>'

@@ -83,7 +83,7 @@ class Work:
     def part(self, stage: Stage, part: str, taken: str, make: Callable[[], Made]) -> Part:
         """A part of a stage: read again where it was made from the same input (`taken`, a hash), else made."""
         start = time.monotonic()
-        path = self._path(stage, part)
+        path = self.path(stage, part)
         known = self.known(stage, part, taken)
         if known is not None:
             output, items, skipped, seconds = known
@@ -122,7 +122,7 @@ class Work:
 
     def data(self, stage: Stage, part: str) -> bytes:
         """What a part made, from its file."""
-        return self._path(stage, part).read_bytes()
+        return self.path(stage, part).read_bytes()
 
     def ended(self, summary: dict[str, Any] | None, problem: str | None = None) -> None:
         """The run has ended, well or not."""
@@ -137,8 +137,9 @@ class Work:
         ).fetchone()
         return not (row and row[0])
 
-    def _path(self, stage: Stage, part: str) -> Path:
-        return self.folder / stage / f"{part.replace('/', '-') or 'all'}.bin"
+    def path(self, stage: Stage, part: str) -> Path:
+        """The file of a part."""
+        return self.folder / stage / f"{part.replace('/', '-').replace(' ', '-') or 'all'}.bin"
 
 
 def _write(path: Path, data: bytes) -> None:

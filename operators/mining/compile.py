@@ -4,7 +4,7 @@ mined from.
 The file is the one that the detector reads (`operators.detect.rules`), its tokens are those of `operators.tokens`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,22 +60,21 @@ class Compiled(msgspec.Struct, frozen=True):
         return self.precision / max(self.base, 1e-6)
 
 
-def tokens(history: History) -> list[tuple[int, str]]:
-    """Every event that a rule can speak of, by time, as the stream's own tokens: each as of when the stream is told.
+Row = tuple[int, str, int, str]
+"""A time in µs, what the order of one microsecond is by (an id, a number), and a token."""
 
-    A run's steps come when it has ended, those that ended well not at all (`operators.tokens.tokens_of`). Of events of
-    one microsecond the order is by id: the stream's is not known.
 
-    >>> tokens(History.of())
-    []
-    """
+def rows_of(history: History, wanted: Container[str] | None = None) -> list[Row]:
+    """Every event of a history that a rule can speak of, or those with a wanted token: each as of when the stream is
+    told. A run's steps come when it has ended, those that ended well not at all (`operators.tokens.tokens_of`)."""
     runs = history.runs[history.runs["execution_end"].notna()]
-    ends = dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True))
-    rows: list[tuple[int, str, int, str]] = [
-        (ends[run], run, 1 << 30, item("pipeline", name, status))
-        for run, name, status in zip(runs["id"], runs["pipeline_name"], runs["status"], strict=True)
+    times = micros(runs["execution_end"]).tolist()
+    rows = [
+        (time, run, 1 << 30, item("pipeline", name, status))
+        for time, run, name, status in zip(times, runs["id"], runs["pipeline_name"], runs["status"], strict=True)
     ]
     odd = history.steps[~history.steps["status"].isin(USUAL)]
+    ends = dict(zip(runs["id"], times, strict=True)) if len(odd) else {}
     rows += [
         (ends[run], run, int(order), item("step", f"{pipeline}/{step}", status))
         for run, pipeline, step, order, status in zip(
@@ -102,10 +101,25 @@ def tokens(history: History) -> list[tuple[int, str]]:
             micros(seen["opened_at"]).tolist(), seen["id"], seen["pattern_type"], seen["entity"], strict=True
         )
     ]
+    return rows if wanted is None else [row for row in rows if row[3] in wanted]
+
+
+def tokens(rows: Iterable[Row]) -> list[tuple[int, str]]:
+    """Rows of one or more shards by time, as the stream's own tokens. Of events of one microsecond the order is by id:
+    the stream's is not known.
+
+    >>> tokens(rows_of(History.of()))
+    []
+    """
     return [(time, token) for time, _, _, token in sorted(rows)]
 
 
-def _rows(times: Any, keys: Any, kind: str, entities: Any, statuses: Any) -> list[tuple[int, str, int, str]]:
+def wanted_of(findings: Iterable[Finding]) -> frozenset[str]:
+    """The tokens that rules of these findings would speak of."""
+    return frozenset(token for one in findings for token in one.evidence.get("sequence", ()))
+
+
+def _rows(times: Any, keys: Any, kind: str, entities: Any, statuses: Any) -> list[Row]:
     return [
         (time, str(key), 0, item(kind, entity, status))
         for time, key, entity, status in zip(micros(times).tolist(), keys, entities, statuses, strict=True)
@@ -150,16 +164,17 @@ def measure(
 
 
 def compile_rules(
-    findings: Sequence[Finding], history: History, config: MiningConfig, cut: datetime, until: datetime
+    findings: Sequence[Finding], events: Sequence[tuple[int, str]], config: MiningConfig, cut: datetime, until: datetime
 ) -> list[Compiled]:
-    """Rules of the `sequence` findings that were mined up to `cut` and come true from then to `until`.
+    """Rules of the `sequence` findings that were mined up to `cut` and come true from then to `until` in the `events`
+    (`tokens`, at least those of `wanted_of` the findings).
 
     Sequences within a run or a task have no use as they are (their items come without it); sequences of a day and of
     correlated events do. A rule is kept from `LEAST_PRECISION`, `LEAST_GAIN` and `FEWEST_MATCHES` on.
     """
-    known = tokens(history.before(cut))
     start_us, end_us = (int(time.timestamp() * 1e6) for time in (cut, until))
-    later = [event for event in tokens(history.before(until)) if event[0] > start_us]
+    known = [event for event in events if event[0] <= start_us]
+    later = [event for event in events if start_us < event[0] <= end_us]
     rules = []
     for finding in findings:
         sequence = finding.evidence.get("sequence", ())

@@ -84,4 +84,3 @@ def of_days(history: History) -> History:
         more = " correlation_key" if table == "integration_events" else ""
         kept[table] = (rows, COLUMNS[table] + more)
     return history.thinned(**kept)
-

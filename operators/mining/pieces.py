@@ -54,7 +54,7 @@ def of_frame(table: str, frame: Any) -> Columns:
             times = values.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
             out[name] = [None if at == NO_TIME else at for at in times.tolist()]
         elif kind == "number":
-            out[name] = [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 -- NaN
+            out[name] = [None if value != value else value for value in values.tolist()]
         elif kind == "json":
             out[name] = [None if value is None else msgspec.json.encode(value).decode() for value in values]
         else:
@@ -147,8 +147,8 @@ def frame(table: str, pieces: Iterable[Columns], texts: Texts | None = None) -> 
     for name, kind in FRAMES[table].columns.items():
         if parts and name not in parts:
             continue
-        values = np.concatenate(parts[name]) if parts else _typed([], kind, texts)
-        out[name] = pd.Series(values).dt.tz_localize("UTC") if kind == "time" else pd.Series(values, dtype=values.dtype)
+        column = np.concatenate(parts[name]) if parts else _typed([], kind, texts)
+        out[name] = pd.Series(column).dt.tz_localize("UTC") if kind == "time" else pd.Series(column, dtype=column.dtype)
         if name in parts:
             parts[name] = []  # its rows are in `out` now
     return pd.DataFrame(out)

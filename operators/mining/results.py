@@ -110,10 +110,60 @@ class Relation(NamedTuple):
     confirmed: bool
 
 
-def mined(verdicts: Iterable[Judged], history: History) -> list[Mined]:
+class Names(msgspec.Struct):
+    """What there is in a history: the kind of each component by its name, and each pipeline's steps."""
+
+    kinds: dict[str, Kind] = {}
+    steps: dict[str, list[str]] = {}
+
+
+_KINDS: tuple[Kind, ...] = ("code", "integration", "task", "step", "pipeline")
+"""What a name is that is that of several, the last."""
+
+
+def names(histories: Iterable[History]) -> Names:
+    """The names in histories.
+
+    >>> names([]).kinds
+    {'tasks': 'task'}
+    """
+    found: list[tuple[Kind, set[str]]] = [("task", {"tasks"})]
+    steps: dict[str, set[str]] = {}
+    for history in histories:
+        found.append(("code", set(map(str, history.code_dependencies["codebase_id"].unique()))))
+        if len(history.integration_events):
+            found.append(("integration", set(map(str, integration_entities(history.integration_events).unique()))))
+        found.append(("task", set(map(str, history.task_executions["project_name"].dropna().unique()))))
+        found.append(("pipeline", set(map(str, history.runs["pipeline_name"].unique()))))
+        pairs = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
+        for pipeline, step in zip(pairs["pipeline_name"], pairs["step_name"], strict=True):
+            steps.setdefault(pipeline, set()).add(step)
+            found.append(("step", {f"{pipeline}/{step}"}))
+    return _named(found, steps)
+
+
+def merged(parts: Iterable[Names]) -> Names:
+    """The names of several shards as one."""
+    found: list[tuple[Kind, set[str]]] = []
+    steps: dict[str, set[str]] = {}
+    for part in parts:
+        found += [(kind, {name}) for name, kind in part.kinds.items()]
+        for pipeline, of in part.steps.items():
+            steps.setdefault(pipeline, set()).update(of)
+    return _named(found, steps)
+
+
+def _named(found: Iterable[tuple[Kind, set[str]]], steps: dict[str, set[str]]) -> Names:
+    kinds: dict[str, Kind] = {}
+    for kind, those in sorted(found, key=lambda one: _KINDS.index(one[0])):
+        kinds |= dict.fromkeys(those, kind)
+    return Names(dict(sorted(kinds.items())), {pipeline: sorted(of) for pipeline, of in sorted(steps.items())})
+
+
+def mined(verdicts: Iterable[Judged], of: Names) -> list[Mined]:
     """What is worth storing of the verdicts, the best first: all but what was rejected."""
-    subjects = _subjects(history)
-    only = _only_steps(history)
+    # What is said of a pipeline need not be said again of its only step.
+    only = {f"{pipeline}/{steps[0]}": pipeline for pipeline, steps in of.steps.items() if len(steps) == 1}
     verdicts = list(verdicts)
     whole = {(one.finding.kind, one.finding.measure, one.finding.entities[0]) for one in verdicts}
     kept = []
@@ -121,36 +171,9 @@ def mined(verdicts: Iterable[Judged], history: History) -> list[Mined]:
         entity = one.finding.entities[0]
         if one.status == "rejected" or (one.finding.kind, one.finding.measure, only.get(entity)) in whole:
             continue
-        subject = next((subjects[name] for name in one.finding.entities if name in subjects), SERIES)
+        subject = next((of.kinds[name] for name in one.finding.entities if name in of.kinds), SERIES)
         kept.append(Mined(one.finding, one.status, one.score, one.reason, subject))
     return sorted(kept, key=lambda one: (-one.score, one.finding.miner, one.finding.key))
-
-
-def _subjects(history: History) -> dict[str, Kind]:
-    found: dict[str, Kind] = {}
-    for name in history.code_dependencies["codebase_id"].unique():
-        found[str(name)] = "code"
-    for name in integration_entities(history.integration_events).unique() if len(history.integration_events) else ():
-        found[str(name)] = "integration"
-    for name in [*history.task_executions["project_name"].dropna().unique(), "tasks"]:
-        found[str(name)] = "task"
-    steps = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
-    for pipeline, step in zip(steps["pipeline_name"], steps["step_name"], strict=True):
-        found[f"{pipeline}/{step}"] = "step"
-    for name in history.runs["pipeline_name"].unique():
-        found[str(name)] = "pipeline"
-    return found
-
-
-def _only_steps(history: History) -> dict[str, str]:
-    """Steps that are the only one of their pipeline, with it: what is said of the pipeline need not be said again."""
-    steps = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
-    counts = steps["pipeline_name"].value_counts()
-    return {
-        f"{pipeline}/{step}": pipeline
-        for pipeline, step in zip(steps["pipeline_name"], steps["step_name"], strict=True)
-        if counts[pipeline] == 1
-    }
 
 
 def moved(now: Sequence[Mined], before: Mapping[uuid.UUID, Before]) -> list[Moved]:

@@ -160,7 +160,9 @@ def _rows(
         "ref": np.asarray(ref, dtype=object),
     }
     if said is not None:
-        columns |= {name: pd.Series(list(one), dtype=object) for name, one in zip(("text", "errors"), said, strict=True)}
+        columns |= {
+            name: pd.Series(list(one), dtype=object) for name, one in zip(("text", "errors"), said, strict=True)
+        }
     return pd.DataFrame(columns)
 
 
