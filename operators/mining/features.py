@@ -160,7 +160,9 @@ def _same_before(stream: Any, commits: Any) -> Any:
     out = np.zeros(len(stream))
     frame = pd.DataFrame({"entity": stream["entity"].to_numpy(), "commit": commits})
     start, end = stream["start_us"].to_numpy(), stream["end_us"].to_numpy()
-    for rows in frame[frame["commit"].notna()].groupby(["entity", "commit"], sort=True).indices.values():
+    known = np.flatnonzero(frame["commit"].notna())
+    for places in frame.iloc[known].groupby(["entity", "commit"], sort=True).indices.values():
+        rows = known[places]
         if len(rows) > 1:
             out[rows] = np.searchsorted(np.sort(end[rows]), start[rows], side="left")
     return out

@@ -2,18 +2,21 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from operators.mining.finding import Finding, Miner, MiningConfig
-from operators.mining.history import History
+from operators.mining.history import COMPONENTS, WHOLE, History, empty_frame
+from operators.mining.pieces import frame, of_frame, pack, shard_of, unpack
 from operators.taxonomy import PatternClass
 from tests.operators.mining import planted
 
 CONFIG = MiningConfig(permutations=49)
+Way = Callable[[History], History]
 MOST_SECONDS = 60.0
 """A miner's time on the planted history: a guard against what grows without bound, not a benchmark."""
 
@@ -32,6 +35,33 @@ def check_miner(miner: Miner, of: History) -> list[Finding]:
     _scales(miner, of, found)
     _odd_histories(miner)
     return found
+
+
+def in_shards(miner: Miner, of: History, config: MiningConfig, until: datetime, shards: int, way: Way) -> list[Finding]:
+    """What a miner finds in a history that is cut into shards, as the nightly flow lets it; `way` cuts in time."""
+    looked, lean = [], {name: [] for name in COMPONENTS}
+    for number in range(shards):
+        shard = shard_of_history(of, number, shards)
+        looked.append(miner.look(way(shard), config, until))
+        left = miner.lean(shard, config)
+        for name, parts in lean.items():
+            if len(getattr(left, name)):
+                parts.append(frame(name, [unpack(pack(of_frame(name, getattr(left, name))))]))
+    together = {name: pd.concat(parts, ignore_index=True) if parts else empty_frame(name)
+                for name, parts in lean.items()}  # fmt: skip
+    whole = History(**{name: getattr(of, name) for name in WHOLE}, **together).before(planted.UNTIL)
+    return miner.conclude([*looked, miner.across(way(whole), config, until)], config)
+
+
+def shard_of_history(of: History, number: int, shards: int) -> History:
+    """The rows of a shard's components, with the tables that each shard comes with."""
+    rows = {name: getattr(of, name)[column] for name, column in COMPONENTS.items()}
+    kept = {
+        name: getattr(of, name)[[shard_of(one, shards) == number for one in of_rows]] for name, of_rows in rows.items()
+    }
+    joined = {name: getattr(of, name) for name in ("tasks", "task_dependencies", "interventions")}
+    rest = {name: empty_frame(name) for name in WHOLE}
+    return History(**rest | joined | kept).before(planted.UNTIL)
 
 
 def well_formed(miner: Miner, found: Sequence[Finding]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from operators.detect import rules as detect
 from operators.detect import sequence
 from operators.events import decode
-from operators.mining.compile import compile_rules, measure, rule_file, tokens
+from operators.mining.compile import compile_rules, measure, rows_of, rule_file, tokens, wanted_of
 from operators.mining.sequences import SequenceMiner
 from operators.mining.validate import cut_of
 from operators.pgcopy import micros
@@ -24,7 +24,8 @@ def compiled():
     history = planted.history(runs=700)
     cut = cut_of(history, planted.UNTIL)
     found = SequenceMiner().mine(history.before(cut), CONFIG, cut)
-    return history, cut, compile_rules(found, history, CONFIG, cut, planted.UNTIL)
+    events = tokens(rows_of(history.before(planted.UNTIL), wanted_of(found)))
+    return history, cut, compile_rules(found, events, CONFIG, cut, planted.UNTIL)
 
 
 def test_a_planted_sequence_becomes_a_rule_with_its_precision(compiled):
@@ -38,7 +39,7 @@ def test_a_planted_sequence_becomes_a_rule_with_its_precision(compiled):
 
 def test_precision_is_of_time_that_was_not_mined(compiled):
     history, cut, rules = compiled
-    later = [event for event in tokens(history.before(planted.UNTIL)) if event[0] > cut.timestamp() * 1e6]
+    later = [event for event in tokens(rows_of(history.before(planted.UNTIL))) if event[0] > cut.timestamp() * 1e6]
     for rule in rules:
         made, leads = measure(rule.items, rule.then, rule.within_us, later)
         assert (rule.matches, rule.hits) == (made, len(leads)) and rule.precision == len(leads) / made
@@ -52,7 +53,7 @@ def test_tokens_are_those_of_the_stream():
     for line in map(msgspec.json.encode, events(CI_BUILDS)):
         event = decode(line)
         theirs += [(micros(event.time), token) for token in tokens_of(event)]
-    ours = tokens(load(CI_BUILDS))
+    ours = tokens(rows_of(load(CI_BUILDS)))
     assert sorted(ours) == sorted(theirs) and [time for time, _ in ours] == sorted(time for time, _ in theirs)
     assert sum(token.startswith("step:") for _, token in ours) == 774 + 275  # failures and errors, as its README counts
 
@@ -61,7 +62,7 @@ def test_shuffled_history_compiles_to_nothing():
     history = planted.shuffled(planted.history(runs=700), 1)
     cut = cut_of(history, planted.UNTIL)
     found = SequenceMiner().mine(history.before(cut), CONFIG, cut)
-    assert compile_rules(found, history, CONFIG, cut, planted.UNTIL) == []
+    assert compile_rules(found, tokens(rows_of(history)), CONFIG, cut, planted.UNTIL) == []
 
 
 def test_the_file_is_the_detectors(compiled):
