@@ -307,7 +307,10 @@ def write_baselines(connection: Connection[Any], rows: Sequence[Baseline], now: 
 
 
 def write_features(connection: Connection[Any], rows: Sequence[Feature], night: datetime) -> None:
-    """What features there are, where each comes from and what it is worth; `created_at` is the first night."""
+    """What features there are, where each comes from and what it is worth; `created_at` is the first night.
+
+    What an earlier night had and this one has not (an axis of another group) is no longer active.
+    """
     values = [
         (identity("feature", f"{row.of}\0{row.name}"), f"{row.of}.{row.name}"[:255], row.kind, row.logic,
          row.importance, row.correlation, night, row.selected, plain(row.lineage | {"night": night.isoformat()}))
@@ -315,6 +318,11 @@ def write_features(connection: Connection[Any], rows: Sequence[Feature], night: 
     ]  # fmt: skip
     if values:
         connection.cursor().executemany(_FEATURE.encode(), values)
+    connection.execute(
+        "UPDATE feature_engineering SET is_active = false WHERE model_id IS NULL AND is_active AND NOT id = ANY(%s)"
+        " AND (performance_impact ->> 'night')::timestamptz < %s",
+        [[value[0] for value in values], night],
+    )
 
 
 def write_quality(connection: Connection[Any], run: uuid.UUID, rows: Sequence[Quality]) -> None:

@@ -93,7 +93,9 @@ def _greatest_first(table: Table) -> sql.Composed:
 def _replace_older(table: Table) -> sql.Composed:
     """Where a group has one row only: the staged row with the greatest rank, unless the table's row is as new."""
     newer = sql.SQL("{} > {}").format(_row("excluded", table.rank), _row(table.name, table.rank))
-    name, value, update, when = sql.SQL(""), sql.SQL(""), _assignments(table), newer
+    name: sql.Composable = sql.SQL("")
+    value: sql.Composable = sql.SQL("")
+    update, when = _assignments(table), newer
     if table.first is not None:
         first, of = (sql.Identifier(column) for column in table.first)
         held, made = sql.Identifier(table.name, table.first[0]), sql.Identifier("excluded", table.first[0])

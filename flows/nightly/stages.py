@@ -16,13 +16,15 @@ from flows.nightly.work import Made, NightlyError, Part, Work
 from operators.detect.rules import RuleError, RuleFile, load_rules
 from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
+from operators.mining.code_features import code_table
 from operators.mining.compile import Compiled, compile_rules, rule_of
-from operators.mining.features import Feature, selected, tables
+from operators.mining.features import Feature, tables
 from operators.mining.finding import Finding
 from operators.mining.history import FRAMES, History
 from operators.mining.pieces import Columns, Texts, add, empty, frame, pack, unpack
 from operators.mining.quality import Partial, Quality, judged, measure, too_bad
 from operators.mining.results import Mined, mined, relations
+from operators.mining.selection import selected
 from operators.mining.series_features import series_features
 from operators.mining.validate import Judged, cut_of, held_later, judge
 from sinks import nightly as sink
@@ -171,8 +173,10 @@ class Stages:
         sources = {
             "pipeline": ["pipeline_executions"], "step": ["step_executions"], "integration": ["integration_events"],
             "task": ["task_executions", "tasks", "task_dependencies"],
+            "code": ["system_metrics", "code_dependencies", "pipeline_executions"],
         }  # fmt: skip
-        for table in tables(self.history):
+        code = code_table(self.history)
+        for table in (*tables(self.history), *([code] if code else [])):
             found += selected(table, {"sources": sources[table.of], "until": self.night.until.isoformat()})
         of_series, windows = series_features(self.history) if self.night.series_features else ([], 0)
         rows, now = baselines(self.history, self.night.until)
