@@ -86,17 +86,21 @@ class Past:
         return np.searchsorted(self._keys, groups * (len(self._moments) + 1) + at)
 
 
-def code_table(history: History) -> Table | None:
+def code_table(history: History, runs: Any = None) -> Table | None:
     """Features of the changes whose commit a run names; None where there is none.
+
+    `runs`: what `commit_runs` gives, of parts of a history that is not at hand as a whole, one after the other.
 
     Commits are found by their full name, files as parts of the dependency graph by their path: a graph of modules under
     other names says nothing (NaN), and so do files of a code base before its first edge. Only the last commit of a
     push has runs: the others count as changes and have no outcome. Renames begin a new file.
     """
-    runs = _runs(history)
+    runs = commit_runs(history) if runs is None else runs
     if not len(runs) or not len(history.code_changes):
         return None
     changes = _changes(history)
+    runs = runs.sort_values(["end_us", "failed"], kind="stable")
+    runs = runs[runs.groupby("commit_sha").cumcount() < MOST_RUNS]
     changes["failed"] = changes["commit_sha"].map(runs.groupby("commit_sha")["failed"].max())
     rows = changes[changes["failed"].notna()].tail(MOST_CHANGES)
     if not len(rows):
@@ -147,8 +151,8 @@ def _changes(history: History) -> Any:
     return frame[frame["files"] <= MOST_FILES].reset_index(drop=True)
 
 
-def _runs(history: History) -> Any:
-    """Runs that say of which commit they are, by commit: when each ended, whether it failed, who started it."""
+def commit_runs(history: History) -> Any:
+    """Runs that say of which commit they are: `commit_sha`, `end_us`, `failed`, and `actor`, who started it."""
     stream = outcomes(history, ["pipeline"])
     if not len(stream):
         return pd.DataFrame({"commit_sha": [], "end_us": [], "failed": [], "actor": []})
@@ -161,8 +165,7 @@ def _runs(history: History) -> Any:
          "failed": stream["failed"].to_numpy(dtype=bool),
          "actor": [name if isinstance(name, str) else None for name in actor]}
     )  # fmt: skip
-    frame = frame[frame["commit_sha"].notna()]
-    return frame[frame.groupby("commit_sha").cumcount() < MOST_RUNS].reset_index(drop=True)
+    return frame[frame["commit_sha"].notna()].reset_index(drop=True)
 
 
 def _within(past: Past, groups: Any, at: Any, days: int) -> Any:

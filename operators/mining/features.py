@@ -20,6 +20,9 @@ LASTS = (5, 20)
 DAYS = (1, 7, 28)
 """Days back in which ends are counted."""
 
+MOST_ROWS = 200_000
+"""Rows that selection looks at, the latest."""
+
 _LOGIC = {
     "failed_last_5": "share of failed among the last 5 that ended before the start",
     "failed_last_20": "share of failed among the last 20 that ended before the start",

@@ -149,7 +149,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
             raise ValueError("`until` needs an offset")
         if self.until == until:
             return self
-        return History(until=until, **{name: _cut(getattr(self, name), name, until) for name in FRAMES})
+        ordered = self.until is not None
+        return History(until=until, **{name: _cut(getattr(self, name), name, until, ordered) for name in FRAMES})
 
     def since(self, start: datetime) -> "History":
         """What began at `start` or later; what is no event (tasks, dependencies, interventions) stays whole.
@@ -212,7 +213,9 @@ def _typed(rows: Any, spec: Frame, name: str) -> Any:
     return pd.DataFrame(out, columns=list(spec.columns))
 
 
-def _cut(frame: Any, name: str, until: datetime) -> Any:
+def _cut(frame: Any, name: str, until: datetime, ordered: bool) -> Any:
+    if not len(frame):
+        return frame
     spec = FRAMES[name]
     known = frame[spec.known[0]]
     for column in spec.known[1:]:
@@ -221,4 +224,6 @@ def _cut(frame: Any, name: str, until: datetime) -> Any:
     if "status" in spec.columns and name != "tasks":
         keep &= frame["status"] != "running"
     found = frame[keep.to_numpy(dtype=bool)]
+    if ordered:
+        return found.reset_index(drop=True)
     return found.sort_values(list(spec.order), kind="stable", na_position="last").reset_index(drop=True)

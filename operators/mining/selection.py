@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from operators.mining.features import Feature, Table
+from operators.mining.features import MOST_ROWS, Feature, Table
 from operators.mining.significance import benjamini_hochberg
 
 TOO_ALIKE = 0.95
@@ -23,9 +23,6 @@ FEWEST_TOGETHER = 3
 
 EXPLAINED = 0.9
 """Share of a group's variance that its axes keep."""
-
-MOST_ROWS = 200_000
-"""Rows that selection looks at, the latest."""
 
 RATE = 0.05
 """False discovery rate of selection."""

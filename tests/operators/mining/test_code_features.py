@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.mining.code_features import LOGIC, MOST_FILES, code_table
+from operators.mining.code_features import LOGIC, MOST_FILES, code_table, commit_runs
 from operators.mining.history import BAD, FRAMES, JUDGED, History
 from operators.mining.selection import selected
 from tests.operators.mining import planted
@@ -182,6 +182,12 @@ def test_what_was_not_known_at_a_commit_changes_nothing_of_it(busy):
         before = rows_before(whole, at_us)
         assert len(before) > 100
         pd.testing.assert_frame_equal(rows_before(code_table(other), at_us), before)
+
+
+def test_runs_may_come_in_parts(busy):
+    """As a night gives them that reads its history in shards."""
+    parts = [commit_runs(msgspec.structs.replace(busy, runs=busy.runs[at::3])) for at in (2, 0, 1)]
+    np.testing.assert_array_equal(code_table(busy, pd.concat(parts)).values, code_table(busy).values)
 
 
 def test_an_edge_that_is_seen_again_was_known_before(busy):
