@@ -158,7 +158,7 @@ def test_a_windows_target_is_the_week_after_it():
 def test_series_features_find_what_tells_of_the_week_after():
     """Series that turn back after a peak at their end: where the window's greatest value is tells of the next week."""
     rng, daily = np.random.default_rng(2), []
-    for number in range(12):
+    for number in range(8):
         values = rng.normal(0, 0.4, 120) + 3 * np.sin((np.arange(120) + rng.integers(60)) * 2 * np.pi / 60)
         daily += [planted._bucket(f"s{number}", "load", planted.at(1440 * day), v) for day, v in enumerate(values)]
     found, count = series_features(History.of(daily=daily))
