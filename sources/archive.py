@@ -39,8 +39,17 @@ _AT = {
     "steps": "execution_start",
     "task_executions": "execution_start",
     "integration_events": "event_timestamp",
+    "code_changes": "collected_at",
 }
 """Tables that are cut by time, and the column that cuts them."""
+
+_CHANGES: LiteralString = (
+    "metric_name = 'lines_changed' AND starts_with(source_system, 'code:') AND metric_tags ? 'path'"
+)
+"""What `code.measured` says of a file that a commit touched, among all metrics."""
+
+_WHERE: dict[str, LiteralString] = {"code_changes": _CHANGES}
+"""Of tables that hold other things too, which rows are meant."""
 
 _SQL = {
     "runs": """
@@ -70,8 +79,14 @@ FROM tasks WHERE coalesce(created_at, updated_at) < %(to)s ORDER BY id""",
 SELECT parent_task_id::text, dependent_task_id::text, dependency_type, created_at
 FROM task_dependencies WHERE created_at < %(to)s ORDER BY id""",
     "code_dependencies": """
-SELECT codebase_id, from_node, to_node, kind, commit_sha, observed_at
-FROM code_dependencies WHERE observed_at < %(to)s ORDER BY codebase_id, from_node, to_node, kind""",
+SELECT codebase_id, from_node, to_node, kind, commit_sha, observed_at, coalesce(first_observed_at, observed_at)
+FROM code_dependencies WHERE coalesce(first_observed_at, observed_at) < %(to)s
+ORDER BY codebase_id, from_node, to_node, kind""",
+    "code_changes": f"""
+SELECT event_key::text, substr(source_system, 6), metric_tags ->> 'path', metric_tags ->> 'commit_sha', collected_at,
+    metric_value
+FROM system_metrics WHERE {_CHANGES} AND collected_at >= %(from)s AND collected_at < %(to)s
+ORDER BY collected_at, event_key""",
     "patterns": f"""
 SELECT id::text, {PATTERN_TOKEN}, entity, measure, severity, confidence_score, opened_at, resolved_at
 FROM detected_patterns WHERE {OF_STREAM} AND opened_at >= %(from)s AND opened_at < %(to)s ORDER BY opened_at, id""",
@@ -139,7 +154,7 @@ def series_of_interest(connection: Connection[Any], since: datetime, until: date
 
 def first_row(connection: Connection[Any]) -> datetime | None:
     """The earliest time of any table that is cut by time; None when they are empty."""
-    parts = [f"SELECT min({column}) AS at FROM {_table(name)}" for name, column in _AT.items()]
+    parts = [f"SELECT min({column}) AS at FROM {_table(name)}" for name, column in _AT.items() if name not in _WHERE]
     parts += ["SELECT min(created_at) FROM tasks", "SELECT min(time) FROM rollups_5m"]
     row = connection.execute(f"SELECT min(at) FROM ({' UNION ALL '.join(parts)}) AS s".encode()).fetchone()
     return None if row is None else row[0]
@@ -182,8 +197,8 @@ def pieces(connection: Connection[Any], since: datetime, until: datetime) -> lis
             out.append(Piece(table, since, until, tuple(some)))
         elif table in _AT:
             days = connection.execute(
-                f"SELECT date_trunc('day', {_AT[table]}, 'UTC'), count(*) FROM {_table(table)}"
-                f" WHERE {_AT[table]} >= %s AND {_AT[table]} < %s GROUP BY 1 ORDER BY 1".encode(),
+                f"SELECT date_trunc('day', {_AT[table]}, 'UTC'), count(*) FROM {_table(table)} WHERE {_AT[table]} >= %s"
+                f" AND {_AT[table]} < %s AND {_WHERE.get(table, 'true')} GROUP BY 1 ORDER BY 1".encode(),
                 [since, until],
             ).fetchall()
             out += by_month(table, [(day.astimezone(UTC), rows) for day, rows in days], since, until)
@@ -220,5 +235,8 @@ def _values(piece: Piece) -> dict[str, Any]:
 
 
 def _table(name: str) -> LiteralString:
-    tables: dict[str, LiteralString] = {"runs": "pipeline_executions", "steps": "step_executions"}
-    return tables.get(name) or ("task_executions" if name == "task_executions" else "integration_events")
+    tables: dict[str, LiteralString] = {
+        "runs": "pipeline_executions", "steps": "step_executions", "task_executions": "task_executions",
+        "code_changes": "system_metrics",
+    }  # fmt: skip
+    return tables.get(name, "integration_events")

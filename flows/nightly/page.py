@@ -242,7 +242,7 @@ def _features(features: Sequence[Feature]) -> str:
     ]  # fmt: skip
     heads = ("of", "feature", "importance", "correlation", "what it is")
     return (
-        f"<h2>Features that tell something</h2><p>{len(chosen)} of {len(features)}. Of runs, steps and tasks:"
-        " of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau; of an axis: its share of the"
-        " variance.</p>" + _table(heads, rows, frozenset({2, 3}))
+        f"<h2>Features that tell something</h2><p>{len(chosen)} of {len(features)}. Of runs, steps, tasks,"
+        " integrations and changes of code: of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau;"
+        " of an axis of series: its share of the variance.</p>" + _table(heads, rows, frozenset({2, 3}))
     )

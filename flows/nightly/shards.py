@@ -40,7 +40,8 @@ class Loaded(msgspec.Struct):
 
 def shards_for(pieces: Iterable[Piece]) -> int:
     """How many shards the history of these pieces is cut into."""
-    return max(1, -(-sum(piece.rows for piece in pieces) // SHARD_ROWS))
+    rows = sum(piece.rows for piece in pieces if piece.table in COMPONENTS)
+    return max(1, -(-rows // SHARD_ROWS))
 
 
 def loaded_bytes(quality: dict[str, Partial], columns: Columns, table: str, shards: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import psycopg
 from msgspec.structs import replace
 
@@ -20,13 +21,15 @@ from flows.nightly.work import Made, NightlyError, Part, Work
 from operators.detect.rules import RuleError, RuleFile, load_rules
 from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
+from operators.mining.code_features import code_table, commit_runs
 from operators.mining.compile import Compiled, compile_rules, rows_of, rule_of, tokens, wanted_of
-from operators.mining.features import Feature, Table, latest, selected, tables
+from operators.mining.features import Feature, Table, latest, tables
 from operators.mining.finding import Finding
 from operators.mining.history import FRAMES, History, micros
 from operators.mining.pieces import add, empty, frame
 from operators.mining.quality import Quality, judged, measure, too_bad
 from operators.mining.results import Mined, Names, merged, mined, names, relations
+from operators.mining.selection import selected
 from operators.mining.series_features import series_features
 from operators.mining.validate import Judged, cut_at, ends_of, held_later, judge, lenient
 from operators.mining.weeks import Calendar, added, calendar
@@ -156,11 +159,12 @@ class Stages:
 
     def _features(self) -> Made:
         """One pass over the shards; of features the newest rows are kept, of the rest what is counted."""
-        until, whole = self.night.until, self.shards.whole(("code_dependencies", "daily", "hourly"))
+        until, whole = self.night.until, self.shards.whole(("code_dependencies", "code_changes", "daily", "hourly"))
         kept: dict[str, Table] = {}
         rows: list[Baseline] = []
         now: list[Analytics] = []
         counted: list[tuple[Names, Calendar, Any]] = []
+        commits: list[Any] = []
         for number, history in enumerate(self._histories()):
             self.told("features", f"{number + 1} of {self.shards.count}")
             for table in tables(history):
@@ -169,14 +173,19 @@ class Stages:
             rows += some
             now += current
             counted.append((names([history]), calendar(history), ends_of(history)))
+            commits.append(commit_runs(history))
         sources = {
             "pipeline": ["pipeline_executions"], "step": ["step_executions"], "integration": ["integration_events"],
             "task": ["task_executions", "tasks", "task_dependencies"],
+            "code": ["system_metrics", "code_dependencies", "pipeline_executions"],
         }  # fmt: skip
+        code = code_table(whole, pd.concat(commits, ignore_index=True))
+        if code is not None:
+            kept[code.of] = code
         found: list[Feature] = []
-        for of in ("pipeline", "step", "task", "integration"):
+        for of, named in sources.items():
             if of in kept:
-                found += selected(kept.pop(of), {"sources": sources[of], "until": until.isoformat()})
+                found += selected(kept.pop(of), {"sources": named, "until": until.isoformat()})
         of_series, windows = series_features(whole) if self.night.series_features else ([], 0)
         ends = np.concatenate([one for _, _, one in counted])
         if not len(ends):

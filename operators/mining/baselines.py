@@ -32,6 +32,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
     id: uuid.UUID
     component_name: str
+    component_kind: str
     baseline_type: str
     baseline_metrics: dict[str, dict[str, float]]
     confidence_level: float
@@ -46,6 +47,7 @@ class Analytics(msgspec.Struct, frozen=True, kw_only=True):
 
     id: uuid.UUID
     component_name: str
+    component_kind: str
     metric_type: str
     baseline_value: float
     current_value: float
@@ -130,8 +132,8 @@ def _baseline(
     window = timedelta(days=days)
     baseline = Baseline(
         id=identity("baseline", f"{kind}\0{entity}\0{name}\0{until.isoformat()}"), component_name=entity,
-        baseline_type=name, baseline_metrics=metrics, confidence_level=covered, sample_size=size, established_at=until,
-        valid_until=until + window,
+        component_kind=kind, baseline_type=name, baseline_metrics=metrics, confidence_level=covered, sample_size=size,
+        established_at=until, valid_until=until + window,
     )  # fmt: skip
     current = age == 0
     n = int(current.sum())
@@ -144,7 +146,7 @@ def _baseline(
     analytics = [
         Analytics(
             id=identity("analytics", f"{kind}\0{entity}\0{metric}\0{name}\0{until.isoformat()}"),
-            component_name=entity, metric_type=metric, baseline_value=usual, current_value=value,
+            component_name=entity, component_kind=kind, metric_type=metric, baseline_value=usual, current_value=value,
             performance_delta=100.0 * (value - usual) / usual if usual else None, measurement_window=window,
             analyzed_at=until, context_metadata={"kind": kind, "baseline": name, "n": n, "baseline_n": size},
         )

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from operators.mining.history import History, micros
-from operators.mining.significance import DAY_US, benjamini_hochberg
+from operators.mining.significance import DAY_US
 from operators.mining.streams import outcomes
 
 LASTS = (5, 20)
@@ -21,14 +20,8 @@ LASTS = (5, 20)
 DAYS = (1, 7, 28)
 """Days back in which ends are counted."""
 
-TOO_ALIKE = 0.95
-"""Correlation of two features from which only the better one is selected."""
-
 MOST_ROWS = 50_000
 """Rows of a kind that selection looks at, those that began last."""
-
-RATE = 0.05
-"""False discovery rate of selection."""
 
 _LOGIC = {
     "failed_last_5": "share of failed among the last 5 that ended before the start",
@@ -68,6 +61,8 @@ class Table(NamedTuple):
     failed: Any
     names: tuple[str, ...]
     values: Any
+    logic: Mapping[str, tuple[str, str]]
+    """By feature, its kind (`history`, `own`, `graph`) and what it is in words."""
 
 
 class Feature(NamedTuple):
@@ -137,7 +132,7 @@ def tables(history: History) -> Iterator[Table]:
         names = tuple(past)
         yield Table(
             kind, stream["ref"].to_numpy(), stream["entity"].to_numpy(), start, stream["failed"].to_numpy(), names,
-            np.column_stack([past[name] for name in names]),
+            np.column_stack([past[name] for name in names]), LOGIC,
         )  # fmt: skip
 
 
@@ -202,48 +197,10 @@ def latest(parts: Sequence[Table]) -> Table:
     columns = [np.concatenate([part[at] for part in parts]) for at in (1, 2, 3, 4, 6)]
     order = np.lexsort((columns[0].astype(str), columns[2]))[-MOST_ROWS:]
     refs, entities, start_us, failed, values = (column[order] for column in columns)
-    return Table(parts[0].of, refs, entities, start_us, failed, parts[0].names, values)
-
-
-def selected(table: Table, source: Mapping[str, Any]) -> list[Feature]:
-    """Which features say something of failing, each alone: Mann and Whitney's test, Benjamini and Hochberg's rate.
-
-    Of two that say the same (Spearman's rank correlation above `TOO_ALIKE`) the weaker is not selected, nor is one
-    that is known of less than half of the rows. What only tells together with another is not seen here.
-    """
-    values, failed = table.values, table.failed.astype(bool)
-    p_values: list[float] = []
-    strengths: list[float | None] = []
-    correlations: list[float | None] = []
-    for at in range(len(table.names)):
-        column = values[:, at]
-        known = np.isfinite(column)
-        bad, good = column[known & failed], column[known & ~failed]
-        if len(bad) < 5 or len(good) < 5 or np.ptp(column[known]) == 0.0:
-            p_values.append(1.0)
-            strengths.append(None)
-            correlations.append(None)
-            continue
-        test = stats.mannwhitneyu(bad, good, alternative="two-sided", method="asymptotic")
-        p_values.append(float(test.pvalue))
-        strengths.append(abs(2.0 * float(test.statistic) / (len(bad) * len(good)) - 1.0))
-        correlations.append(float(np.clip(np.corrcoef(column[known], failed[known])[0, 1], -1.0, 1.0)))
-    q_values = benjamini_hochberg(np.array(p_values))
-    kept: list[int] = []
-    ranks = pd.DataFrame(values).rank().fillna(0.0).to_numpy()
-    for at in sorted(range(len(table.names)), key=lambda place: (-(strengths[place] or 0.0), table.names[place])):
-        enough = np.isfinite(values[:, at]).mean() >= 0.5
-        if strengths[at] is None or q_values[at] > RATE or not enough:
-            continue
-        if all(abs(float(np.corrcoef(ranks[:, at], ranks[:, other])[0, 1])) < TOO_ALIKE for other in kept):
-            kept.append(at)
-    return [
-        Feature(
-            table.of, name, "history" if name in _PAST else "own", _LOGIC[name], strengths[at], correlations[at],
-            at in kept, {"target": "failed", "rows": len(table.failed), "q_value": float(q_values[at]), **source},
-        )
-        for at, name in enumerate(table.names)
-    ]  # fmt: skip
+    return parts[0]._replace(refs=refs, entities=entities, start_us=start_us, failed=failed, values=values)
 
 
 _PAST = frozenset({*before_start(*(np.array([], dtype=kind) for kind in (np.int64, np.int64, bool, float)))})
+
+LOGIC = {name: ("history" if name in _PAST else "own", words) for name, words in _LOGIC.items()}
+"""By feature, its kind and what it is in words."""

@@ -45,17 +45,17 @@ class GraphMiner(Miner):
         drafts: list[Finding] = []
         tests = 0
         for code, edges in history.code_dependencies.groupby("codebase_id", sort=True):
-            found, made = _code(str(code), edges)
+            found, made = _code(str(code), edges, int(until.timestamp() * 1e6))
             drafts += found
             tests += made
         return Looked(drafts, {0: tests})
 
 
-def _code(code: str, edges: Any) -> tuple[list[Finding], int]:
+def _code(code: str, edges: Any, end_us: int) -> tuple[list[Finding], int]:
     graph = nx.DiGraph()
     graph.add_edges_from((a, b) for a, b in zip(edges["from_node"], edges["to_node"], strict=True) if a != b)
-    times = micros(edges["observed_at"])
-    seen = (int(times.min()), int(times.max()))
+    first, last = micros(edges["first_observed_at"].fillna(edges["observed_at"])), micros(edges["observed_at"])
+    seen = (int(first.min()), min(int(last.max()), end_us))
     rows = f"codebase_id = {sql.literal(code)}"
     found = _cycles(code, graph, seen, rows)
     hubs, tests = _hubs(code, graph, seen, rows)

@@ -1,6 +1,7 @@
 """History as the miners read it: tables of the product's own columns, cut at a time and in one fixed order."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -69,9 +70,15 @@ FRAMES = {
         "event_timestamp source_system event_type id",
     ),
     "code_dependencies": _frame(
-        "codebase_id text, from_node text, to_node text, kind text, commit_sha text, observed_at time",
-        "observed_at",
+        "codebase_id text, from_node text, to_node text, kind text, commit_sha text, observed_at time,"
+        "first_observed_at time",
+        "first_observed_at observed_at",
         "codebase_id from_node to_node kind",
+    ),
+    "code_changes": _frame(
+        "id text, codebase_id text, path text, commit_sha text, time time, lines number",
+        "time",
+        "time codebase_id path id",
     ),
     "patterns": _frame(
         "id text, pattern_type text, entity text, measure text, severity text, confidence_score number,"
@@ -92,7 +99,8 @@ FRAMES = {
     ),
 }
 """Tables by name. `hourly` and `daily` are the views series_1h and series_1d; `interventions` are changes made on
-purpose: a configuration that became active (kind `configuration`), a recommendation that was implemented."""
+purpose: a configuration that became active (kind `configuration`), a recommendation that was implemented;
+`code_changes` are files that a commit touched, with the lines it changed."""
 
 
 COMPONENTS = {
@@ -111,6 +119,7 @@ _BEGINS = {
     "steps": "execution_start",
     "task_executions": "execution_start",
     "integration_events": "event_timestamp",
+    "code_changes": "time",
     "patterns": "opened_at",
     "hourly": "time",
     "daily": "time",
@@ -130,6 +139,7 @@ class History(msgspec.Struct, frozen=True, eq=False):
     task_dependencies: Any
     integration_events: Any
     code_dependencies: Any
+    code_changes: Any
     patterns: Any
     interventions: Any
     hourly: Any
@@ -150,7 +160,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
             raise ValueError("`until` needs an offset")
         if self.until == until:
             return self
-        return History(until=until, **{name: _cut(getattr(self, name), name, until) for name in FRAMES})
+        ordered = self.until is not None
+        return History(until=until, **{name: _cut(getattr(self, name), name, until, ordered) for name in FRAMES})
 
     def since(self, start: datetime) -> "History":
         """What began at `start` or later; what is no event (tasks, dependencies, interventions) stays whole.
@@ -196,7 +207,10 @@ class History(msgspec.Struct, frozen=True, eq=False):
         unknown = set(frames) - set(FRAMES)
         if unknown:
             raise TypeError(f"no such table: {', '.join(sorted(unknown))}")
-        return cls(**{name: _typed(frames.get(name), spec, name) for name, spec in FRAMES.items()})
+        given = {name: rows for name, rows in frames.items() if rows is not None}
+        return cls(**{
+            name: _typed(given[name], spec, name) if name in given else _nothing(name) for name, spec in FRAMES.items()
+        })  # fmt: skip
 
 
 def empty_frame(name: str) -> Any:
@@ -205,7 +219,7 @@ def empty_frame(name: str) -> Any:
     >>> len(empty_frame("runs").columns)
     11
     """
-    return _typed(None, FRAMES[name], name)
+    return _nothing(name)
 
 
 def micros(times: Any) -> Any:
@@ -217,8 +231,13 @@ def micros(times: Any) -> Any:
     return times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
+@cache
+def _nothing(name: str) -> Any:
+    return _typed({}, FRAMES[name], name)
+
+
 def _typed(rows: Any, spec: Frame, name: str) -> Any:
-    frame = pd.DataFrame(rows if rows is not None else {})
+    frame = pd.DataFrame(rows)
     out = {}
     for column, kind in spec.columns.items():
         values = frame[column] if column in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
@@ -234,7 +253,9 @@ def _typed(rows: Any, spec: Frame, name: str) -> Any:
     return pd.DataFrame(out, columns=list(spec.columns))
 
 
-def _cut(frame: Any, name: str, until: datetime) -> Any:
+def _cut(frame: Any, name: str, until: datetime, ordered: bool) -> Any:
+    if not len(frame):
+        return frame
     spec = FRAMES[name]
     known = frame[spec.known[0]]
     for column in spec.known[1:]:
@@ -243,4 +264,6 @@ def _cut(frame: Any, name: str, until: datetime) -> Any:
     if "status" in spec.columns and name != "tasks":
         keep &= frame["status"] != "running"
     found = frame[keep.to_numpy(dtype=bool)]
+    if ordered:
+        return found.reset_index(drop=True)
     return found.sort_values(list(spec.order), kind="stable", na_position="last").reset_index(drop=True)

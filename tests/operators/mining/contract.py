@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -24,14 +25,15 @@ MOST_SECONDS = 60.0
 def check_miner(miner: Miner, of: History) -> list[Finding]:
     """Raise AssertionError where `miner` breaks the contract of miners; give what it finds in `of`."""
     started = time.process_time()
-    found = miner.mine(of, CONFIG, planted.UNTIL)
+    held = _held(of)
+    found = miner.mine(held, CONFIG, planted.UNTIL)
     assert time.process_time() - started < MOST_SECONDS, miner.name
     well_formed(miner, found)
-    assert miner.mine(planted.reordered(of, 5), CONFIG, planted.UNTIL) == found, (
+    assert miner.mine(_reordered(of), CONFIG, planted.UNTIL) == found, (
         f"{miner.name}: not deterministic, or the order of rows matters"
     )
-    _no_look_ahead(miner, of)
-    _bounded(miner, of, found)
+    _no_look_ahead(miner, held)
+    _bounded(miner, held, found)
     _scales(miner, of, found)
     _odd_histories(miner)
     return found
@@ -64,6 +66,28 @@ def shard_of_history(of: History, number: int, shards: int) -> History:
     return History(**rest | joined | kept).before(planted.UNTIL)
 
 
+@cache
+def _held(of: History) -> History:
+    """All of it, in order: what the flow hands to miners."""
+    return of.before(planted.UNTIL)
+
+
+@cache
+def _reordered(of: History) -> History:
+    return planted.reordered(of, 5)
+
+
+@cache
+def _before(of: History, days: int) -> History:
+    return of.before(planted.UNTIL - timedelta(days=days))
+
+
+@cache
+def _elsewhere(of: History) -> History:
+    """A year earlier, in another unit."""
+    return planted.moved(planted.scaled(of, 1024.0), -52).before(planted.UNTIL - timedelta(weeks=52))
+
+
 def well_formed(miner: Miner, found: Sequence[Finding]) -> None:
     assert len({finding.id for finding in found}) == len(found), f"{miner.name}: two findings of one id"
     for finding in found:
@@ -87,7 +111,7 @@ def well_formed(miner: Miner, found: Sequence[Finding]) -> None:
 def _no_look_ahead(miner: Miner, of: History) -> None:
     """What ends after `until` changes nothing."""
     until = planted.UNTIL - timedelta(days=60)
-    assert miner.mine(of, CONFIG, until) == miner.mine(of.before(until), CONFIG, until), f"{miner.name}: looks ahead"
+    assert miner.mine(of, CONFIG, until) == miner.mine(_before(of, 60), CONFIG, until), f"{miner.name}: looks ahead"
 
 
 def _bounded(miner: Miner, of: History, found: Sequence[Finding]) -> None:
@@ -102,12 +126,12 @@ def _shape(found: Sequence[Finding]) -> Counter[Any]:
 
 
 def _scales(miner: Miner, of: History, found: Sequence[Finding]) -> None:
-    other = planted.moved(planted.scaled(of, 1024.0), -52)
-    later = miner.mine(other, CONFIG, planted.UNTIL - timedelta(weeks=52))
+    later = miner.mine(_elsewhere(of), CONFIG, planted.UNTIL - timedelta(weeks=52))
     assert _shape(later) == _shape(found), f"{miner.name}: a year earlier and in another unit it finds something else"
 
 
-def _odd_histories(miner: Miner) -> None:
+@cache
+def _odd() -> dict[str, History]:
     rows = [
         {"id": f"r{i:03d}", "execution_id": str(i), "pipeline_name": "p", "execution_start": planted.START,
          "execution_end": planted.START, "status": "failure", "trigger_type": "manual", "total_duration": 0.0,
@@ -122,7 +146,7 @@ def _odd_histories(miner: Miner) -> None:
     flat = [
         planted._bucket("e", "m", planted.START + timedelta(days=day), value) for day in range(80) for value in (7.0,)
     ]
-    histories = {
+    return {
         "nothing": History.of(),
         "one run": History.of(runs=rows[:1], steps=steps[:1]),
         "all failed at once": History.of(runs=rows, steps=steps),
@@ -133,7 +157,10 @@ def _odd_histories(miner: Miner) -> None:
             ]
         ),
     }
-    for name, odd in histories.items():
+
+
+def _odd_histories(miner: Miner) -> None:
+    for name, odd in _odd().items():
         found = miner.mine(odd, CONFIG, planted.UNTIL)
         well_formed(miner, found)
         assert not [f for f in found if f.p_value is not None], f"{miner.name} claims something of {name}"
