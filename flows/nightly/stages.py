@@ -10,13 +10,14 @@ import msgspec
 import psycopg
 from msgspec.structs import replace
 
-from flows.nightly.miners import MINERS
+from flows.nightly.miners import miners
 from flows.nightly.night import Night, Stage
 from flows.nightly.work import Made, NightlyError, Part, Work
 from operators.detect.rules import RuleError, RuleFile, load_rules
 from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
 from operators.mining.compile import Compiled, compile_rules, rule_of
+from operators.mining.engine import Engine
 from operators.mining.features import Feature, selected, tables
 from operators.mining.finding import Finding
 from operators.mining.history import FRAMES, History
@@ -76,10 +77,18 @@ class Result(msgspec.Struct):
 
 
 class Stages:
-    """The stages of one night over its `work`. `told` is called with the stage and part that is begun."""
+    """The stages of one night over its `work`. `told` is called with the stage and part that is begun; `engine` counts
+    for the miners (None: the embedded one)."""
 
-    def __init__(self, work: Work, rules: Path, told: Callable[[Stage, str], object] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        rules: Path,
+        told: Callable[[Stage, str], object] = lambda *_: None,
+        engine: Engine | None = None,
+    ) -> None:
         self.work = work
+        self.miners = miners(engine)
         self.rules = rules
         self.told = told
         self.loaded: list[Loaded] = []
@@ -198,7 +207,7 @@ class Stages:
         """Let a miner look at all of the history and at the part before the cut. One that fails is left out, loudly."""
         self.told("mine", name)
         taken = self.night.digest(
-            "mine", name, self.cut.isoformat(), str(self.longer), *self._inputs(MINERS[name].tables)
+            "mine", name, self.cut.isoformat(), str(self.longer), *self._inputs(self.miners[name].tables)
         )
         part = self.work.part("mine", name, taken, lambda: self._mine(name))
         if part.made.skipped:
@@ -208,7 +217,7 @@ class Stages:
         return name
 
     def _mine(self, name: str) -> Made:
-        miner, config, until = MINERS[name].miner, self.night.config, self.night.until
+        miner, config, until = self.miners[name].miner, self.night.config, self.night.until
         try:
             whole = miner.mine(self.history, config, until)
             if self.longer:
@@ -234,7 +243,7 @@ class Stages:
         before = {finding.key for finding in found.before}
         held = None
         if found.whole and self.cut < until:
-            later = held_later(MINERS[name].miner, found.whole, self.history, config, self.cut, until)
+            later = held_later(self.miners[name].miner, found.whole, self.history, config, self.cut, until)
             held = {key: later[key] if key in before else None for key in later}
         verdicts = judge(found.whole, config, until, held)
         return Made(msgspec.msgpack.encode(verdicts), sum(one.status != "rejected" for one in verdicts))
@@ -242,7 +251,7 @@ class Stages:
     def store(self, verdicts: dict[str, list[Judged]]) -> Result:
         """Bring the tables up to date, in one transaction with the note that it is done."""
         self.told("store", "")
-        every = [one for name in MINERS for one in verdicts.get(name, ())]
+        every = [one for name in self.miners for one in verdicts.get(name, ())]
         found, quality = mined(every, self.history), self.quality()
         featured = self._featured or self.features()
         taken = self.night.digest(
@@ -256,7 +265,7 @@ class Stages:
     def _store(self, found: list[Mined], featured: Featured, quality: list[Quality], taken: str) -> None:
         night, connection = self.night, self.work.connection
         with connection.transaction():
-            stored = sink.write_patterns(connection, found, set(MINERS) - set(self.failed), night.until)
+            stored = sink.write_patterns(connection, found, set(self.miners) - set(self.failed), night.until)
             stored.relations = sink.write_relations(connection, relations(found), night.until)
             sink.write_baselines(connection, featured.baselines, featured.analytics)
             sink.write_features(connection, featured.features, night.until)

@@ -100,8 +100,7 @@ def history():
 def fewer_miners(monkeypatch):
     """Enough to fill each table; the way through the stages is the same for all of them."""
     names = ("sequences", "failure_modes", "flaky", "recovery", "changes", "graph")
-    for module in (flow, stages):
-        monkeypatch.setattr(module, "MINERS", {name: MINERS[name] for name in names})
+    monkeypatch.setattr(stages, "miners", lambda _: {name: MINERS[name] for name in names})
 
 
 def test_a_night_that_is_killed_in_each_stage_ends_in_the_same_rows(database_url, migrated_template, history, tmp_path):
