@@ -34,7 +34,7 @@ class _Job(msgspec.Struct):
 
 
 class _Pack(msgspec.Struct):
-    """Jobs that are counted together, down to the least count `floor`, which is at most half below any job's."""
+    """Jobs that are counted together, down to the least of their counts."""
 
     floor: int
     max_length: int | None
@@ -67,7 +67,7 @@ class SparkEngine:
 
     Only the counting is distributed: the miners, and what they make of the counts, stay in this process. Jobs share no
     items, so those of a batch are one set of transactions. They are counted together where their `min_count` is within
-    the same power of two, and the rest is left out here. A batch costs seconds however small it is.
+    the same power of two; what is too seldom for its job is left out here. A batch costs seconds however small it is.
 
     :raises flows.spark.session.SparkError: from any call when Spark fails.
     """
@@ -92,10 +92,11 @@ class SparkEngine:
         """Each place with the answers to its jobs; `places` is called twice."""
         batch = _Batch(self._file)
         ends = [0]
-        for place in places():
-            for job in jobs(place):
-                batch.add_itemsets(job)
-            ends.append(len(batch.jobs))
+        with self.session.told("the files for Spark"):
+            for place in places():
+                for job in jobs(place):
+                    batch.add_itemsets(job)
+                ends.append(len(batch.jobs))
         found = self._count(batch)
         for place, (start, end) in zip(places(), pairwise(ends), strict=True):
             yield place, [_itemsets(batch.jobs[number], found.pop(number, None)) for number in range(start, end)]
@@ -103,8 +104,9 @@ class SparkEngine:
     def sequences(self, jobs: Sequence[SequenceJob]) -> list[Sequences]:
         """The answers to jobs, in their order."""
         batch = _Batch(self._file)
-        for job in jobs:
-            batch.add_sequences(job)
+        with self.session.told("the files for Spark"):
+            for job in jobs:
+                batch.add_sequences(job)
         found = self._count(batch)
         return [_sequences(job, found.get(number)) for number, job in enumerate(batch.jobs)]
 
@@ -155,18 +157,16 @@ class SparkEngine:
             growth = FPGrowth(itemsCol="items", minSupport=share, numPartitions=parts)
             sets = growth.fit(table.select("items").repartition(parts)).freqItemsets
             lengths = [batch.jobs[number].max_length for number in pack.jobs]
-            longest = None if None in lengths else max(length for length in lengths if length is not None)
+            if None not in lengths:
+                sets = sets.where(f.size("items") <= max(length for length in lengths if length is not None))
         else:
-            lists = table.select(f.expr("transform(items, item -> array(item)) AS sequence")).repartition(parts).cache()
+            # A set of ordered items is a sequence of them.
+            sequences = table.select(f.expr("transform(items, item -> array(item)) AS sequence")).repartition(parts)
             miner = PrefixSpan(minSupport=share, maxPatternLength=max_length)
-            sets = miner.findFrequentSequentialPatterns(lists).select(f.flatten("sequence").alias("items"), "freq")
-            longest = None
-        sets = sets.where(f.size("items") >= 2)
-        if longest is not None:
-            sets = sets.where(f.size("items") <= longest)
-        got = sets.toArrow()
-        if max_length is not None:
-            lists.unpersist()
+            sets = miner.findFrequentSequentialPatterns(sequences.cache())
+            sets = sets.select(f.flatten("sequence").alias("items"), "freq")
+        got = sets.where(f.size("items") >= 2).toArrow()
+        spark.catalog.clearCache()
         lists = got["items"].combine_chunks()
         found = _Found(lists.offsets.to_numpy().astype(np.int64), lists.values.to_numpy(), got["freq"].to_numpy())
         return _by_job(found, np.array([job.base for job in batch.jobs]))
@@ -186,12 +186,11 @@ class _Batch:
     def add_itemsets(self, job: ItemsetJob) -> None:
         of = coded(job.rows, job.min_count)
         self._keep(_Job(job.min_count, job.max_length, job.most_pairs, of.names, of.alone, self._next))
-        floor = _floor(job.min_count)
         sizes = np.diff(of.offsets)
-        whole = float((2.0 ** np.minimum(sizes, 1000)).sum()) / floor <= MOST_SETS
+        whole = float((2.0 ** np.minimum(sizes, 1000)).sum()) / _power(job.min_count) <= MOST_SETS
         wanted = job.max_length if job.most_pairs is None else 2
         if job.max_length != 1:
-            self._write(of, floor, None if whole or job.max_length is None else wanted)
+            self._write(of, None if whole or job.max_length is None else wanted)
 
     def add_sequences(self, job: SequenceJob) -> None:
         of = coded_sequences(job.sequences, job.min_count)
@@ -199,10 +198,10 @@ class _Batch:
         if job.max_length == 1:
             return
         if job.max_gap is None and job.max_positions is None:
-            self._write(of, _floor(job.min_count), job.max_length)
+            self._write(of, job.max_length)
         elif len(of.offsets) > job.min_count:
             gap = job.max_gap if job.times is not None else None
-            limits = (_floor(job.min_count), job.max_length, gap, job.max_positions)
+            limits = (_power(job.min_count), job.max_length, gap, job.max_positions)
             if limits not in self.events:
                 self.events[limits] = Events(self._file())
             self.events[limits].add(of, job.times, self.jobs[-1].base)
@@ -218,27 +217,29 @@ class _Batch:
         self.jobs.append(job)
         self._next += len(job.names)
 
-    def _write(self, of: Coded, floor: int, max_length: int | None) -> None:
+    def _write(self, of: Coded, max_length: int | None) -> None:
         count, job = len(of.offsets) - 1, self.jobs[-1]
         if count < job.min_count:
             return
-        pack = self._open.get((floor, max_length))
+        kind = (_power(job.min_count), max_length)
+        pack = self._open.get(kind)
         if pack is not None and max_length is not None:
             rows, items = pack.file.rows + count, sum(len(self.jobs[number].names) for number in pack.jobs)
             if rows * (items + len(of.names)) > MOST_PROJECTIONS:
                 pack.file.close()
                 pack = None
         if pack is None:
-            pack = self._open[floor, max_length] = _Pack(floor, max_length, Lists(self._file()), [])
+            pack = self._open[kind] = _Pack(job.min_count, max_length, Lists(self._file()), [])
             self.packs.append(pack)
+        pack.floor = min(pack.floor, job.min_count)
         pack.file.add(len(self.jobs) - 1, of, job.base)
         pack.jobs.append(len(self.jobs) - 1)
 
 
-def _floor(count: int) -> int:
+def _power(count: int) -> int:
     """The power of two at or below a count.
 
-    >>> [_floor(count) for count in (1, 7, 8)]
+    >>> [_power(count) for count in (1, 7, 8)]
     [1, 4, 8]
     """
     return 1 << (count.bit_length() - 1)
@@ -273,7 +274,7 @@ def _entries(job: _Job, part: _Part | None) -> Iterator[tuple[list[Any], int]]:
         return
     limit = job.max_length
     if job.most_pairs is not None and _pairs(job, part) > job.most_pairs:
-        limit = 2
+        limit = min(2, limit or 2)
     for items, count in part.entries():
         if count >= job.min_count and (limit is None or len(items) <= limit):
             yield [job.names[at - job.base] for at in items], count

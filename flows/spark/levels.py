@@ -27,14 +27,13 @@ def levels(
         near &= f.col("two.place") - f.col("one.place") <= max_positions
     ends = table.withColumnRenamed("item", "pattern")
     patterns: list[list[int]] = []
-    held = [table]
     for length in range(2, max_length + 1):
         reached = (
             ends.alias("one").join(table.alias("two"), near)
             .select("two.row", "one.pattern", "two.item", "two.place", "two.time").distinct()
         )  # fmt: skip
         if length < max_length:
-            held.append(reached.cache())
+            reached.cache()
         counts = reached.select("row", "pattern", "item").distinct().groupBy("pattern", "item").count()
         found = counts.where(f.col("count") >= min_count).toArrow()
         longer: list[list[int]] = []
@@ -53,5 +52,4 @@ def levels(
         ends = reached.join(numbers, ["pattern", "item"]).select(
             "row", f.col("number").alias("pattern"), "place", "time"
         )
-    for one_table in held:
-        one_table.unpersist()
+    spark.catalog.clearCache()

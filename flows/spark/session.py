@@ -23,8 +23,8 @@ NEEDED = ("pyspark", "pyarrow")
 OLDEST_JAVA = 17
 """Spark 4 runs on it and on 21."""
 
-LOG = "spark.log"
-"""All that Spark has to say, in the folder; kept only when something went wrong."""
+LOG = "words.log"
+"""All that Spark has to say, in the folder."""
 
 
 class SparkError(NightlyError):
@@ -66,8 +66,8 @@ class Session:
 
     @property
     def log(self) -> Path:
-        """Where Spark's own words are when it failed: beside the folder."""
-        return self.folder.with_name(f"{self.folder.name}-{LOG}")
+        """Where Spark's own words are kept when it fails: beside the folder."""
+        return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
     def spark(self) -> Any:

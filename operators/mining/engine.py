@@ -101,7 +101,7 @@ class Embedded:
 
 def _itemsets(job: ItemsetJob) -> Itemsets:
     # Pairs tell beforehand how many longer sets there will be.
-    if job.most_pairs is not None:
+    if job.most_pairs is not None and (job.max_length is None or job.max_length > 2):
         pairs = _up_to(job, 2)
         if sum(len(items) == 2 for items in pairs) > job.most_pairs:
             return pairs

@@ -59,7 +59,7 @@ def itemsets_of(matrix: Any, min_count: int, max_length: int | None) -> dict[fro
     >>> itemsets_of(np.array([[True, True], [True, True], [True, False]]), 2, 2)[frozenset({0, 1})]
     2
     """
-    if not matrix.size:
+    if not matrix.size or len(matrix) < min_count:
         return {}
     if max_length is not None and max_length <= COUNTED:
         return _counted(matrix, min_count, max_length)

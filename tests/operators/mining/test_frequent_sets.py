@@ -75,6 +75,11 @@ def test_a_matrix_gives_the_same_sets_as_its_transactions():
     assert itemsets_of(matrix, 5, 3) == frequent_itemsets(rows, 5, 3)
 
 
+@pytest.mark.parametrize("max_length", [2, 3, 4, None])
+def test_fewer_rows_than_the_count_hold_no_set(max_length):
+    assert itemsets_of(np.ones((2, 3), dtype=bool), 3, max_length) == {}
+
+
 def test_min_count_below_one_is_refused():
     with pytest.raises(ValueError, match="min_count"):
         frequent_itemsets([["a"]], 0)
