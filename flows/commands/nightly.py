@@ -119,7 +119,8 @@ def command(
     try:
         spark: AbstractContextManager[SparkEngine | None] = nullcontext()
         if engine == "spark":
-            spark = _spark(settings.spark_master, settings.spark_dir or folder, own)
+            shared = settings.spark_dir
+            spark = _spark(settings.spark_master, shared / f"hindsight-{own}" if shared else folder / own / "spark")
         with StopSignals() as wish, _progress() as show, spark as counting:
             result, numbers = flow.run(
                 chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested,
@@ -134,14 +135,14 @@ def command(
     click.echo(json.dumps(numbers))
 
 
-def _spark(master: str, folder: Path, own: str) -> SparkEngine:
+def _spark(master: str, folder: Path) -> SparkEngine:
     from flows.spark.engine import SparkEngine  # noqa: PLC0415
     from flows.spark.session import missing  # noqa: PLC0415
 
     lack = missing()
     if lack is not None:
         raise click.ClickException(lack)
-    return SparkEngine(master, folder / own / "spark")
+    return SparkEngine(master, folder)
 
 
 def _night(

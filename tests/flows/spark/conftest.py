@@ -26,5 +26,9 @@ def quick_spark():
 def spark(quick_spark, tmp_path_factory):
     from flows.spark.engine import SparkEngine
 
-    with SparkEngine("local[2]", tmp_path_factory.mktemp("spark") / "files") as engine:
+    folder = tmp_path_factory.mktemp("spark") / "files"
+    folder.mkdir()
+    (folder / "000001.parquet").write_bytes(b"of a run that was killed")
+    (folder / "of another run.parquet").touch()
+    with SparkEngine("local[2]", folder) as engine:
         yield engine

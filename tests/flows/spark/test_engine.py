@@ -121,6 +121,7 @@ def test_nothing_of_it_stays(spark):
     folder, jvm = spark.session.folder, spark.session.jvm
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert folder.exists() and psutil.pid_exists(jvm)
+    assert not list(folder.glob("*.parquet"))  # neither of a run that was killed nor of what was counted
     spark.session.stop()
     assert not folder.exists() and not psutil.pid_exists(jvm)
     assert not {"spark-warehouse", "metastore_db", "derby.log", "artifacts"} & set(os.listdir(Path.cwd()))
