@@ -150,7 +150,7 @@ class SparkEngine:
         if only is not None:
             table = table.where(f.col("job").isin(only))
             rows = table.count()
-        parts = spark.sparkContext.defaultParallelism
+        parts = int(spark.conf.get("spark.sql.shuffle.partitions"))
         # The half keeps Spark's ceil() of a share from rounding one off.
         share = (pack.floor - 0.5) / rows
         if max_length is None:
@@ -187,7 +187,7 @@ class _Batch:
         of = coded(job.rows, job.min_count)
         self._keep(_Job(job.min_count, job.max_length, job.most_pairs, of.names, of.alone, self._next))
         sizes = np.diff(of.offsets)
-        whole = float((2.0 ** np.minimum(sizes, 1000)).sum()) / _power(job.min_count) <= MOST_SETS
+        whole = float((2.0 ** np.minimum(sizes, 99)).sum()) / _power(job.min_count) <= MOST_SETS
         wanted = job.max_length if job.most_pairs is None else 2
         if job.max_length != 1:
             self._write(of, None if whole or job.max_length is None else wanted)

@@ -150,6 +150,7 @@ class Session:
 
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)  # prints what it raises as well
+        logging.getLogger("py4j").setLevel(logging.WARNING)  # tells of each connection that it closes
         conf = SparkConf().setAll(self._settings().items())
         with open(self.folder / LOG, "wb") as log:
             self._gateway = launch_gateway(conf, {"stdout": log, "stderr": log, "start_new_session": True})
