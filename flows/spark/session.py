@@ -63,6 +63,7 @@ class Session:
         self.folder = folder.absolute()
         self._spark: Any = None
         self._gateway: Any = None
+        self._made = False
 
     @property
     def log(self) -> Path:
@@ -83,6 +84,7 @@ class Session:
                 # A run that was killed left its files: they are written again.
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.folder.mkdir(parents=True)
+                self._made = True
             except OSError as problem:
                 raise SparkError(f"folder {self.folder}: {problem.strerror}") from None
             with self.told("Spark did not start"), _same_handler():
@@ -102,8 +104,13 @@ class Session:
 
     def stop(self) -> None:
         """End the session, its JVM and its files; nothing to do when it was not started."""
-        if self._gateway is None:
-            return
+        if self._gateway is not None:
+            self._stop()
+        if self._made:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._made = False
+
+    def _stop(self) -> None:
         from py4j.protocol import Py4JError  # noqa: PLC0415 -- the extra's
         from pyspark import SparkContext  # noqa: PLC0415
 
@@ -124,7 +131,6 @@ class Session:
             except subprocess.TimeoutExpired:
                 gateway.proc.kill()
                 gateway.proc.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def told(self, what: str) -> Iterator[None]:

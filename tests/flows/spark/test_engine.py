@@ -122,6 +122,9 @@ def test_nothing_of_it_stays(spark):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert folder.exists() and psutil.pid_exists(jvm)
     assert not list(folder.glob("*.parquet"))  # neither of a run that was killed nor of what was counted
-    spark.session.stop()
+    os.kill(jvm, signal.SIGINT)  # Ctrl-C ends the night, which ends Spark: not Spark under its hands
+    assert spark.session.spark.range(3).count() == 3
+    with pytest.raises(KeyboardInterrupt), spark:
+        raise KeyboardInterrupt
     assert not folder.exists() and not psutil.pid_exists(jvm)
     assert not {"spark-warehouse", "metastore_db", "derby.log", "artifacts"} & set(os.listdir(Path.cwd()))

@@ -55,6 +55,16 @@ def test_java_that_spark_runs_on(java, version):
     assert session.missing() is None
 
 
+def test_a_master_that_is_none_is_one_line_and_leaves_spark_s_words(quick_spark, tmp_path, capfd):
+    spark = session.Session("nonsense", tmp_path / "files")
+    with pytest.raises(session.SparkError, match="Spark did not start") as problem:
+        spark.spark  # noqa: B018 -- starts it
+    spark.stop()
+    assert "\n" not in str(problem.value) and str(spark.log) in str(problem.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["files.log"] and "Master must" in spark.log.read_text()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_command_says_so_in_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("ANALYTICS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(session, "missing", lambda: "pyspark is missing: pip install 'hindsight[spark]'")
