@@ -6,16 +6,17 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 if TYPE_CHECKING:
     from flows.nightly.night import Night, Stage
     from flows.nightly.stages import Result
+    from flows.spark.engine import SparkEngine
 
 NEEDED = ("mlxtend", "networkx", "pandas", "prefixspan", "sklearn", "tsfresh")
 """What the extra brings."""
@@ -43,6 +44,20 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 )
 @click.option("--no-report", is_flag=True, help="Write no report.")
 @click.option("--no-series-features", is_flag=True, help="Leave out the features of time series.")
+@click.option(
+    "--engine",
+    type=click.Choice(["embedded", "spark"]),
+    default="embedded",
+    show_default=True,
+    help="What counts sets and sequences: this process, or Spark (the extra hindsight[spark]).",
+)
+@click.option("--spark-master", metavar="MASTER", help="Spark for --engine spark. [ANALYTICS_SPARK_MASTER]")
+@click.option(
+    "--spark-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Files for Spark, where all its machines see them. [ANALYTICS_SPARK_DIR]",
+)
 @click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="Findings that are listed.")
 def command(
     date: datetime | None,
@@ -54,6 +69,9 @@ def command(
     report: Path | None,
     no_report: bool,
     no_series_features: bool,
+    engine: Literal["embedded", "spark"],
+    spark_master: str | None,
+    spark_dir: Path | None,
     limit: int,
 ) -> None:
     """Find what keeps happening in the history of a database: rules, sequences, flaky steps, changes, baselines.
@@ -69,11 +87,15 @@ def command(
       hindsight nightly
       hindsight nightly --date 2026-01-05 --days 90 --report night.html
       hindsight nightly --from 2025-01-01 --to 2026-01-01 --database-url postgresql://localhost/analytics
+      hindsight nightly --engine spark --spark-master spark://head:7077 --spark-dir /shared/hindsight
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise click.ClickException(f"{missing[0]} is missing: pip install 'hindsight[nightly]'")
-    from rich.console import Console  # noqa: PLC0415 -- `--help` loads none of it
+    if engine == "embedded" and (spark_master or spark_dir):
+        raise click.UsageError("--spark-master and --spark-dir are for --engine spark")
+    from msgspec.structs import replace  # noqa: PLC0415 -- `--help` loads none of it
+    from rich.console import Console  # noqa: PLC0415
 
     from flows.cli import prepare  # noqa: PLC0415
     from flows.databases import chosen_url  # noqa: PLC0415
@@ -81,11 +103,12 @@ def command(
     from flows.nightly.work import NightlyError  # noqa: PLC0415
     from flows.stopping import StopSignals  # noqa: PLC0415
 
-    night = _night(date, since, until, days, not no_series_features)
-    settings = prepare(database_url=database_url)
+    night = replace(_night(date, since, until, days, not no_series_features), engine=engine)
+    settings = prepare(database_url=database_url, spark_master=spark_master, spark_dir=spark_dir)
     folder = settings.data_dir / "nightly"
+    own = f"{night.label}-{night.id.hex[:12]}"
     path = rules or settings.sequence_rules or folder / "sequence-rules.json"
-    written = None if no_report else report or folder / f"{night.label}-{night.id.hex[:12]}" / "report.html"
+    written = None if no_report else report or folder / own / "report.html"
 
     def told(result: Result, daily: Any, seconds: float) -> dict[str, object]:
         if written is not None:
@@ -93,10 +116,15 @@ def command(
         return summary.facts(night, result, written, seconds)
 
     try:
-        with StopSignals() as wish, _progress() as show:
+        spark: AbstractContextManager[SparkEngine | None] = nullcontext()
+        if engine == "spark":
+            shared = settings.spark_dir
+            spark = _spark(settings.spark_master, shared / f"hindsight-{own}" if shared else folder / own / "spark")
+        with StopSignals() as wish, _progress() as show, spark as counting:
             result, numbers = flow.run(
-                chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested
-            )
+                chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested,
+                engine=counting,
+            )  # fmt: skip
     except flow.Stopped as problem:
         click.echo(str(problem), err=True)
         click.get_current_context().exit(130)
@@ -104,6 +132,16 @@ def command(
         raise click.ClickException(str(problem)) from problem
     summary.show(Console(), night, result, written, limit)
     click.echo(json.dumps(numbers))
+
+
+def _spark(master: str, folder: Path) -> SparkEngine:
+    from flows.spark.engine import SparkEngine  # noqa: PLC0415
+    from flows.spark.session import missing  # noqa: PLC0415
+
+    lack = missing()
+    if lack is not None:
+        raise click.ClickException(lack)
+    return SparkEngine(master, folder)
 
 
 def _night(

@@ -20,11 +20,11 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from threadpoolctl import threadpool_limits
 
 from flows.guard import Guard, panics_held_back
-from flows.nightly.miners import MINERS
 from flows.nightly.night import Night, Stage
 from flows.nightly.shards import Loaded
 from flows.nightly.stages import Featured, Result, Stages
 from flows.nightly.work import NightlyError, Work, connect
+from operators.mining.engine import Engine
 from operators.mining.validate import Judged
 from sources.archive import Piece
 
@@ -96,7 +96,7 @@ def build(stages: Stages, sink: ResultSink, guard: Guard) -> Dataflow:
     featured = op.map("features", history, guard.call(features))
     shards = op.flat_map("shards", featured, lambda _: list(range(stages.shards.count)))
     looked = _together("looks", op.map("look", shards, guard.call(stages.look)))
-    names = op.flat_map("miners", looked, lambda _: list(MINERS))
+    names = op.flat_map("miners", looked, lambda _: list(stages.miners))
     found = op.map("mine", names, guard.call(stages.mine))
     verdicts = _together("verdicts", op.map("validate", found, guard.call(stages.validate)))
 
@@ -138,8 +138,11 @@ def run(
     report: Callable[[Result, Any, float], dict[str, Any]] = lambda *_: {},
     told: Callable[[Stage, str], object] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
+    engine: Engine | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Work through a night; give the result and what `report` made of it and of the daily series: the run's summary.
+
+    `engine` counts for the miners; None: the embedded one.
 
     :raises NightlyError: with one line. Started again, the run goes on where it ended.
     """
@@ -153,7 +156,7 @@ def run(
     with connect(url) as connection:
         work = Work(connection, folder, night)
         try:
-            stages = Stages(work, rules, begun)
+            stages = Stages(work, rules, begun, engine)
             sink, guard = ResultSink(), Guard()
             # Threads of the linear algebra wait for each other on tables this small, and sum in no fixed order.
             with _first_problem(guard), threadpool_limits(1):

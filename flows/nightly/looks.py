@@ -1,13 +1,13 @@
 """All miners' looks at a shard, and each one's across the shards, as of three times; and the file of a shard."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from flows.nightly.miners import MINERS
+from flows.nightly.miners import Looking
 from flows.nightly.shards import lean_parts
 from operators.mining.finding import Looked, Miner, MiningConfig
 from operators.mining.history import History
@@ -32,13 +32,15 @@ class Looks(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def look(history: History, config: MiningConfig, cut: datetime, until: datetime) -> tuple[bytes, int]:
+def look(
+    miners: Mapping[str, Looking], history: History, config: MiningConfig, cut: datetime, until: datetime
+) -> tuple[bytes, int]:
     """A shard's file (`pieces.bundle`): each miner's looks at it, and what it leaves for looking across; how many
     drafts there are."""
     known, after = history.before(cut), history.since(cut)
     parts: dict[str, bytes] = {}
     drafts = 0
-    for name, looking in MINERS.items():
+    for name, looking in miners.items():
         found = _looks(looking.miner.look, history, known, after, config, cut, until)
         drafts += len(found.whole.drafts)
         parts[f"looks {name}"] = msgspec.msgpack.encode(found)

@@ -14,7 +14,7 @@ import psycopg
 from msgspec.structs import replace
 
 from flows.nightly.looks import across, look, looks_of
-from flows.nightly.miners import MINERS
+from flows.nightly.miners import miners
 from flows.nightly.night import Night, Stage
 from flows.nightly.shards import Loaded, Shards, loaded_bytes, shards_for
 from flows.nightly.work import Made, NightlyError, Part, Work
@@ -23,6 +23,7 @@ from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
 from operators.mining.code_features import code_table, commit_runs
 from operators.mining.compile import Compiled, compile_rules, rows_of, rule_of, tokens, wanted_of
+from operators.mining.engine import Engine
 from operators.mining.features import Feature, Table, latest, tables
 from operators.mining.finding import Finding
 from operators.mining.history import FRAMES, History, micros
@@ -82,10 +83,18 @@ class Result(msgspec.Struct):
 
 
 class Stages:
-    """The stages of one night over its `work`. `told` is called with the stage and part that is begun."""
+    """The stages of one night over its `work`. `told` is called with the stage and part that is begun; `engine` counts
+    for the miners (None: the embedded one)."""
 
-    def __init__(self, work: Work, rules: Path, told: Callable[[Stage, str], object] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        rules: Path,
+        told: Callable[[Stage, str], object] = lambda *_: None,
+        engine: Engine | None = None,
+    ) -> None:
         self.work = work
+        self.miners = miners(engine)
         self.rules = rules
         self.told = told
         self.loaded: list[Loaded] = []
@@ -225,14 +234,14 @@ class Stages:
         return shard
 
     def _look(self, shard: int) -> Made:
-        data, count = look(self.shards.history(shard), self.night.config, self.cut, self.night.until)
+        data, count = look(self.miners, self.shards.history(shard), self.night.config, self.cut, self.night.until)
         return Made(data, count)
 
     def mine(self, name: str) -> str:
         """Let a miner conclude from what it saw in the shards and across them. One that fails is left out, loudly."""
         self.told("mine", name)
         looked = [f"{shard} {output}" for shard, output in sorted(self._looked.items())]
-        taken = self.night.digest("mine", name, str(self.longer), *looked, *self._inputs(MINERS[name].tables))
+        taken = self.night.digest("mine", name, str(self.longer), *looked, *self._inputs(self.miners[name].tables))
         part = self.work.part("mine", name, taken, lambda: self._mine(name))
         if part.made.skipped:
             self.failed[name] = part.made.skipped
@@ -241,12 +250,12 @@ class Stages:
         return name
 
     def _mine(self, name: str) -> Made:
-        miner, night = MINERS[name].miner, self.night
+        miner, night = self.miners[name].miner, self.night
         files = [self.work.path("mine", f"shard {shard + 1} of {self.shards.count}") for shard in sorted(self._looked)]
         looks = looks_of(files, name)
         problem = next((one.problem for one in looks if one.problem), "")
         if not problem:
-            held = self.shards.lean(files, name, MINERS[name].tables)
+            held = self.shards.lean(files, name, self.miners[name].tables)
             looks.append(across(miner, held, night.config, self.cut, night.until))
             problem = looks[-1].problem
         if problem:
@@ -281,7 +290,7 @@ class Stages:
     def store(self, verdicts: dict[str, list[Judged]]) -> Result:
         """Bring the tables up to date, in one transaction with the note that it is done."""
         self.told("store", "")
-        every = [one for name in MINERS for one in verdicts.get(name, ())]
+        every = [one for name in self.miners for one in verdicts.get(name, ())]
         found, quality = mined(every, self.featured.names), self.quality()
         featured = self.featured
         written = [found, featured.features, featured.baselines, featured.analytics, quality, self.failed]
@@ -294,7 +303,7 @@ class Stages:
     def _store(self, found: list[Mined], featured: Featured, quality: list[Quality], taken: str) -> None:
         night, connection = self.night, self.work.connection
         with connection.transaction():
-            stored = sink.write_patterns(connection, found, set(MINERS) - set(self.failed), night.until)
+            stored = sink.write_patterns(connection, found, set(self.miners) - set(self.failed), night.until)
             stored.relations = sink.write_relations(connection, relations(found), night.until)
             sink.write_baselines(connection, featured.baselines, featured.analytics)
             sink.write_features(connection, featured.features, night.until)

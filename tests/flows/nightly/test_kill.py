@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from flows.nightly import flow, looks, shards, stages
+from flows.nightly import flow, shards, stages
 from flows.nightly.miners import MINERS
 from flows.nightly.night import Night
 from flows.nightly.work import Work
@@ -102,8 +102,7 @@ def fewer_miners(monkeypatch):
     """Enough to fill each table; the way through the stages is the same for all of them."""
     names = ("sequences", "failure_modes", "flaky", "recovery", "changes", "graph")
     monkeypatch.setattr(shards, "SHARD_ROWS", 600)
-    for module in (flow, looks, stages):
-        monkeypatch.setattr(module, "MINERS", {name: MINERS[name] for name in names})
+    monkeypatch.setattr(stages, "miners", lambda _: {name: MINERS[name] for name in names})
 
 
 def test_findings_do_not_depend_on_how_the_history_is_cut(
