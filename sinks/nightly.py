@@ -37,14 +37,16 @@ INSERT INTO detected_patterns (
     direction, opened_at, resolved_at, event_time, explanation
 ) VALUES (
     %(id)s, %(name)s, %(kind)s, %(category)s, %(data)s, %(algorithm)s, %(confidence)s, %(score)s, %(night)s, %(last)s,
-    %(support)s, true, %(entity)s, %(measure)s, 'info', %(direction)s, %(first)s, NULL, %(night)s, %(sentence)s
+    %(support)s, %(active)s, %(entity)s, %(measure)s, 'info', %(direction)s, %(first)s, %(resolved)s, %(night)s,
+    %(sentence)s
 )
 ON CONFLICT (id) DO UPDATE SET
     pattern_name = excluded.pattern_name, pattern_category = excluded.pattern_category,
     pattern_data = excluded.pattern_data, confidence_score = excluded.confidence_score,
     significance_score = excluded.significance_score, last_observed_at = excluded.last_observed_at,
-    observation_count = excluded.observation_count, is_active = true, entity = excluded.entity,
-    measure = excluded.measure, direction = excluded.direction, opened_at = excluded.opened_at, resolved_at = NULL,
+    observation_count = excluded.observation_count, is_active = excluded.is_active, entity = excluded.entity,
+    measure = excluded.measure, direction = excluded.direction, opened_at = excluded.opened_at,
+    resolved_at = excluded.resolved_at,
     detected_at = least(detected_patterns.detected_at, excluded.detected_at),
     event_time = least(detected_patterns.event_time, excluded.event_time), explanation = excluded.explanation
 """
@@ -175,9 +177,11 @@ class Stored(msgspec.Struct):
 
 
 def write_patterns(
-    connection: Connection[Any], found: Sequence[Mined], miners: Collection[str], night: datetime
+    connection: Connection[Any], found: Sequence[Mined], miners: Collection[str], night: datetime, old: bool = False
 ) -> Stored:
-    """Bring the patterns up to date with a night that `miners` worked through: found, found again, missed, retired."""
+    """Bring the patterns up to date with a night: found, found again; missed and retired those of `miners`, which can
+    say that a pattern is gone. What only an `old` night finds, after which others were, is stored as past.
+    """
     known: dict[uuid.UUID, Before] = {}
     later: set[uuid.UUID] = set()
     of_miners: set[uuid.UUID] = set()
@@ -195,13 +199,14 @@ def write_patterns(
         if known[key].active and label not in known[key].missed
     }
     cursor = connection.cursor()
-    rows = [_row(one, night) for one in told]
+    rows = [_row(one, night, old) for one in told]
     cursor.executemany(_PATTERN.encode(), rows)
     for name, statement in _SPECIAL.items():
         chosen = [row for row in rows if name in row["tables"]]
         if chosen:
             cursor.executemany(statement.encode(), chosen)
     lines = moved(told, known)
+    lines += [line._replace(kind="resolved") for line in lines if old and line.kind == "opened"]
     out = Stored(new=sum(one.id not in known for one in told), missed=len(lost))
     out.again = len(told) - out.new
     for key, now, changes in faded(lost, label):
@@ -216,7 +221,7 @@ def write_patterns(
     return out
 
 
-def _row(one: Mined, night: datetime) -> dict[str, Any]:
+def _row(one: Mined, night: datetime, old: bool) -> dict[str, Any]:
     finding = one.finding
     details = msgspec.to_builtins(finding.evidence)
     data = {
@@ -241,7 +246,8 @@ def _row(one: Mined, night: datetime) -> dict[str, Any]:
         "tasks": _uuids(details.get("examples", ()) if one.subject == "task" else ()), "systems": systems,
         "impacts": plain({"impact": one.impact, "effect": finding.effect, "effect_name": finding.effect_name}),
         "counts": plain({"support": finding.support, "total": finding.total}),
-        "stability": {True: 1.0, None: 0.5, False: 0.0}[finding.stable],
+        "stability": {True: 1.0, None: 0.5, False: 0.0}[finding.stable], "active": not old,
+        "resolved": max(night, moment(finding.last_seen_us)) if old else None,
     }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from operators.mining.compile import Compiled, compile_rules, rows_of, rule_of, 
 from operators.mining.engine import Engine
 from operators.mining.features import Feature, Table, latest, tables
 from operators.mining.finding import Finding
-from operators.mining.history import FRAMES, History, micros
+from operators.mining.history import COMPONENTS, FRAMES, History, micros
 from operators.mining.pieces import add, empty, frame
 from operators.mining.quality import Quality, judged, measure, too_bad
 from operators.mining.results import Mined, Names, merged, mined, names, relations
@@ -80,6 +82,7 @@ class Result(msgspec.Struct):
     rules: list[Compiled]
     rules_path: str
     failed: dict[str, str]
+    withheld: str = ""
 
 
 class Stages:
@@ -294,24 +297,50 @@ class Stages:
         found, quality = mined(every, self.featured.names), self.quality()
         featured = self.featured
         written = [found, featured.features, featured.baselines, featured.analytics, quality, self.failed]
-        taken = self.night.digest("store", msgspec.json.encode(written, order="deterministic").decode())
+        said = msgspec.json.encode(written, order="deterministic").decode()
+        taken = self.night.digest("store", self.withheld, str(self._old), said)
         if self.work.known("store", "", taken) is None:
             self._store(found, featured, quality, taken)
-        stored = msgspec.json.decode(self.work.data("store", "counts"), type=sink.Stored)
-        return Result(self.loaded, quality, featured, verdicts, found, stored, [], str(self.rules), self.failed)
+        stored = self.work.stored()
+        return Result(
+            self.loaded, quality, featured, verdicts, found, stored, [], str(self.rules), self.failed, self.withheld
+        )
+
+    @cached_property
+    def _old(self) -> bool:
+        return not self.work.latest()
+
+    @cached_property
+    def withheld(self) -> str:
+        """Why the night says of nothing that it is gone, and gives the stream no rules; "" when it does."""
+        if self._old:
+            return "a later night was worked through before"
+        if not any(one.rows for one in self.loaded if one.piece.table in COMPONENTS):
+            return "nothing was read"
+        if not self.work.full():
+            return "nights of late looked further back"
+        return ""
+
+    def _sure(self) -> set[str]:
+        """Miners that can say of a pattern that it is gone: they worked, and saw all of their tables."""
+        lost = {one.piece.table for one in self.loaded if one.skipped}
+        seen = {name for name, looking in self.miners.items() if not lost.intersection(looking.tables)}
+        return set() if self.withheld else seen - set(self.failed)
 
     def _store(self, found: list[Mined], featured: Featured, quality: list[Quality], taken: str) -> None:
-        night, connection = self.night, self.work.connection
+        night, connection, start = self.night, self.work.connection, time.monotonic()
         with connection.transaction():
-            stored = sink.write_patterns(connection, found, set(self.miners) - set(self.failed), night.until)
+            stored = sink.write_patterns(connection, found, self._sure(), night.until, self._old)
             stored.relations = sink.write_relations(connection, relations(found), night.until)
             sink.write_baselines(connection, featured.baselines, featured.analytics)
-            sink.write_features(connection, featured.features, night.until)
+            if self._old or not self.withheld:
+                sink.write_features(connection, featured.features, night.until)
+                stored.features = len(featured.features)
             sink.write_quality(connection, night.id, quality)
             stored.baselines, stored.analytics = len(featured.baselines), len(featured.analytics)
-            stored.features = len(featured.features)
-            counts = self.work.part("store", "counts", taken, lambda: Made(msgspec.json.encode(stored), len(found)))
-            self.work.note("store", "", taken, counts.output, len(found), None, counts.seconds)
+            self.work.keep_stored(stored)
+            output = night.digest(msgspec.json.encode(stored).decode())
+            self.work.note("store", "", taken, output, len(found), None, time.monotonic() - start)
 
     def compile(self, result: Result) -> Result:
         """Give the stream what is strong enough of the sequences; rules that people wrote into the file stay."""
@@ -321,8 +350,8 @@ class Stages:
         result.rules = msgspec.msgpack.decode(part.made.data, type=list[Compiled])
         stored = {str(one.id) for one in result.found}
         result.rules = [rule for rule in result.rules if rule.id in stored]
-        if not self.work.latest():
-            log.info("a later night has compiled its rules: %s stays as it is", self.rules)
+        if self.withheld:
+            log.info("%s stays as it is: %s", self.rules, self.withheld)
             return result
         with self.work.connection.transaction():
             sink.write_rules(self.work.connection, result.rules)

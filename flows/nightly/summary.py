@@ -41,6 +41,10 @@ def show(console: Console, night: Night, result: Result, report: Path | None, li
             table.add_row(f"{found.score:.2f}", status, Text(found.finding.sentence + also(others)))
         console.print(table)
     stored = result.stored
+    if result.withheld:
+        console.print(
+            Text(f"{result.withheld}: nothing is said to be gone, and the stream's rules stay", style="yellow")
+        )
     console.print(
         f"{len(result.found)} findings: {stored.new} new, {stored.again} again; {stored.missed} not found this time,"
         f" {stored.retired} of them retired; {len(result.rules)} rules for the stream in {result.rules_path}"
@@ -63,6 +67,7 @@ def facts(night: Night, result: Result, report: Path | None, seconds: float) -> 
         "sources": dict(sorted(Counter(one.status for one in result.quality).items())),
         "findings": dict(sorted(Counter(one.status for one in result.found).items())),
         "rejected": sum(one.status == "rejected" for verdicts in result.verdicts.values() for one in verdicts),
+        "withheld": result.withheld,
         "new": result.stored.new,
         "again": result.stored.again,
         "missed": result.stored.missed,

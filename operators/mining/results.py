@@ -42,6 +42,10 @@ PERFORMANCE_KINDS = frozenset(
 """Findings that are about how long or how much, whatever the entity."""
 
 
+OF_FAILURE = frozenset({"failure_mode", "error_signature", "flaky", "change_point", "trend", "departure"})
+"""Findings of how, or how often, a thing fails: not when."""
+
+
 class Mined(msgspec.Struct, frozen=True):
     """A finding on its way into `detected_patterns`. `subject`: what kind of thing it is about."""
 
@@ -171,7 +175,9 @@ def mined(verdicts: Iterable[Judged], of: Names) -> list[Mined]:
         entity = one.finding.entities[0]
         if one.status == "rejected" or (one.finding.kind, one.finding.measure, only.get(entity)) in whole:
             continue
-        subject = next((of.kinds[name] for name in one.finding.entities if name in of.kinds), SERIES)
+        known = (of.kinds[name] for name in one.finding.entities if name in of.kinds)
+        # A code base may have the name of a pipeline, or of a project.
+        subject: Kind = "code" if one.finding.miner == "graph" else next(known, SERIES)
         kept.append(Mined(one.finding, one.status, one.score, one.reason, subject))
     return sorted(kept, key=lambda one: (-one.score, one.finding.miner, one.finding.key))
 
@@ -220,38 +226,49 @@ def relations(found: Sequence[Mined]) -> list[Relation]:
     """How tonight's patterns hang together.
 
     A finding that something follows something else (a sequence, a propagation) makes the best pattern of the first
-    precede the best of the second. Patterns of a step cause those of its pipeline, the best of each. Patterns of one
-    entity correlate, by the share of entities that they have in common.
+    alone precede the best of the second alone, by the time that it measured. A step that fails in some way makes its
+    pipeline fail: such patterns of a step cause the best of its pipeline's failures (`OF_FAILURE`). Patterns of one
+    entity correlate. Strength is the share of the time of both that they have in common (of what precedes: how often
+    it did); patterns of different times do not relate.
     """
     by_entity: dict[str, list[Mined]] = {}
     for one in found:
-        for entity in one.finding.entities[:3]:
-            by_entity.setdefault(entity, []).append(one)
+        by_entity.setdefault(one.finding.entities[0], []).append(one)
     out: dict[tuple[uuid.UUID, uuid.UUID, str], Relation] = {}
 
     def relate(parent: Mined, child: Mined, kind: Any, strength: float, offset: float | None) -> None:
         key = (parent.id, child.id, kind)
-        if parent.id != child.id and key not in out and (child.id, parent.id, kind) not in out:
+        if parent.id != child.id and strength > 0.0 and key not in out and (child.id, parent.id, kind) not in out:
             both = parent.status == child.status == "confirmed"
-            out[key] = Relation(parent.id, child.id, kind, min(1.0, max(0.0, strength)), offset, both)
+            out[key] = Relation(parent.id, child.id, kind, min(1.0, strength), offset, both)
 
     for one in found:
         entities = one.finding.entities
         if one.finding.kind in ("sequence", "propagation") and len(entities) > 1:
-            first, last = _best(by_entity, entities[-1], one), _best(by_entity, entities[0], one)
-            lag = one.finding.evidence.get("lead_s", one.finding.evidence.get("lag_s"))
+            first, last = _alone(by_entity, entities[-1]), _alone(by_entity, entities[0])
+            lag = one.finding.evidence.get("lead_s", one.finding.evidence.get("median_lag_s"))
             if first is not None and last is not None:
                 relate(first, last, "precedes", one.finding.confidence, lag)
-        if one.subject == "step":
-            whole = _best(by_entity, entities[0].rpartition("/")[0], one)
+        if one.subject == "step" and _of_failure(one):
+            whole = next(filter(_of_failure, by_entity.get(entities[0].rpartition("/")[0], ())), None)
             if whole is not None:
-                relate(one, whole, "causes", one.finding.confidence, None)
+                relate(one, whole, "causes", in_common(one.finding, whole.finding), None)
     for same in by_entity.values():
         for at, one in enumerate(same[: MOST_RELATED + 1]):
             for other in same[at + 1 : MOST_RELATED + 1]:
-                mine, theirs = set(one.finding.entities), set(other.finding.entities)
-                relate(one, other, "correlates_with", len(mine & theirs) / len(mine | theirs), None)
+                relate(one, other, "correlates_with", in_common(one.finding, other.finding), None)
     return list(out.values())
+
+
+def in_common(one: Finding, other: Finding) -> float:
+    """The share of the time that two findings span which both of them do, 0 to 1."""
+    both = min(one.last_seen_us, other.last_seen_us) - max(one.first_seen_us, other.first_seen_us)
+    either = max(one.last_seen_us, other.last_seen_us) - min(one.first_seen_us, other.first_seen_us)
+    return max(0.0, both / either) if either > 0 else float(both == 0)
+
+
+def _of_failure(one: Mined) -> bool:
+    return one.finding.measure == "failed" and one.finding.kind in OF_FAILURE
 
 
 def together(found: Sequence[Mined]) -> list[tuple[Mined, list[Mined]]]:
@@ -276,7 +293,6 @@ def also(others: Sequence[Mined]) -> str:
     return f" The same in {words.listed(names, 5)}." if names else ""
 
 
-def _best(by_entity: Mapping[str, list[Mined]], entity: str, but: Mined) -> Mined | None:
-    return next(
-        (one for one in by_entity.get(entity, ()) if one.id != but.id and one.finding.entities[0] == entity), None
-    )
+def _alone(by_entity: Mapping[str, list[Mined]], entity: str) -> Mined | None:
+    """The best pattern of an entity that speaks of no other one."""
+    return next((one for one in by_entity.get(entity, ()) if len(one.finding.entities) == 1), None)

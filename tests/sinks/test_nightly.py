@@ -132,14 +132,20 @@ def test_relations(connection):
     cause = mined("cause", entities=("shop",), score=0.9)
     effect = mined("effect", entities=("desk",), score=0.8)
     link = mined("link", kind="propagation", entities=("desk", "shop"), score=0.7, confidence=0.6,
-                 evidence={"lag_s": 90.0})  # fmt: skip
+                 evidence={"lag_s": 900.0, "median_lag_s": 90.0})  # fmt: skip
     step = mined("step", entities=("shop/test",), subject="step", score=0.5)
-    found = [cause, effect, link, step]
+    half = BASE.first_seen_us + (BASE.last_seen_us - BASE.first_seen_us) // 2
+    when = mined("when", kind="rule", entities=("shop",), score=0.4, first_seen_us=half)
+    gone = mined("gone", entities=("shop",), score=0.3, first_seen_us=1, last_seen_us=2)
+    found = [cause, effect, link, step, when, gone]
     rows = relations(found)
     said = {(row.kind, row.parent, row.child): row for row in rows}
     assert said["precedes", cause.id, effect.id].offset_s == 90.0
     assert ("causes", step.id, cause.id) in said
-    assert said["correlates_with", cause.id, link.id].strength == 0.5
+    assert said["correlates_with", cause.id, when.id].strength == pytest.approx(0.5)
+    assert not [row for row in rows if gone.id in (row.parent, row.child)]  # another time
+    assert not [row for row in rows if row.kind == "causes" and when.id in (row.parent, row.child)]
+    assert not [row for row in rows if row.kind == "precedes" and link.id in (row.parent, row.child)]
     write(connection, found, 0)
     for _ in range(2):
         assert write_relations(connection, rows, night(0)) == len(rows)
@@ -198,3 +204,13 @@ def test_readers_see_the_same_error_of_several_steps_once():
     groups = together(found)
     assert [(one.finding.key, len(others)) for one, others in groups] == [("k0", 2), ("x", 0)]
     assert also(groups[0][1]) == " The same in job-1 and job-2."
+
+
+def test_what_only_an_old_night_finds_is_past(connection):
+    write(connection, [mined("now")], 5)
+    with connection.transaction():
+        stored = write_patterns(connection, [mined("now"), mined("then")], (), night(1), old=True)
+    assert (stored.new, stored.missed) == (1, 0)
+    found = state(connection)
+    assert found["now"][0] and not found["then"][0] and found["then"][3] == night(1)
+    assert lines(connection, "then") == ["resolved", "opened"]

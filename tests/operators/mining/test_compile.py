@@ -9,6 +9,7 @@ import pytest
 from operators.detect import rules as detect
 from operators.detect import sequence
 from operators.events import decode
+from operators.mining import compile as compiling
 from operators.mining.compile import compile_rules, measure, rows_of, rule_file, tokens, wanted_of
 from operators.mining.sequences import SequenceMiner
 from operators.mining.validate import cut_of
@@ -34,7 +35,8 @@ def test_a_planted_sequence_becomes_a_rule_with_its_precision(compiled):
     assert rule.items == ("integration:shop→bank:charge:failure",)
     assert 0.5 <= rule.precision <= 0.95 and rule.low < rule.precision  # planted: 0.75
     assert abs(rule.lead_us - 180_000_000) < 2_000_000
-    assert rule.lift > 5
+    assert rule.lift > 2 and rule.low > rule.base > 0.0
+    assert len({(rule.items, rule.then) for rule in rules}) == len(rules)
 
 
 def test_precision_is_of_time_that_was_not_mined(compiled):
@@ -97,3 +99,18 @@ def test_the_detector_reads_the_file_and_comes_to_the_same_hits(compiled, tmp_pa
 
 def test_compiled_rules_encode():
     assert msgspec.json.decode(rule_file([])) == {"version": 1, "rules": []}
+
+
+def test_a_rules_base_is_how_often_its_end_follows_the_same_entity_at_all():
+    minute = 60_000_000
+    events = []
+    for hour in range(100):  # after a failure of a (each fifth) b fails three times in four, else once in twenty
+        at = hour * 60 * minute
+        bad = hour % 5 == 0
+        events.append((at, "pipeline:a:failure" if bad else "pipeline:a:success"))
+        fails = (hour // 5) % 4 != 0 if bad else hour % 20 == 1
+        events.append((at + minute, "pipeline:b:failure" if fails else "pipeline:b:success"))
+    rule = ("pipeline:a:failure", "pipeline:b:failure", 10 * minute)
+    assert compiling._base(*rule, events) == pytest.approx(0.2)
+    # Ten idle years make the rule no better.
+    assert compiling._base(*rule, [*events, (10 * 365 * 1440 * minute, "pipeline:c:success")]) == pytest.approx(0.2)
