@@ -14,9 +14,11 @@ from flows.spark.levels import levels
 from flows.spark.session import Session
 from operators.mining.engine import ItemsetJob, Itemsets, Place, SequenceJob, Sequences
 
-MOST_SETS = 1_000_000
+MOST_SETS = 10_000
 """Sets of a job up to which FPGrowth counts it whatever the length asked for: it has no limit of its own, and the sets
-that are too long are left out afterwards. A job that could have more goes to PrefixSpan, which has one."""
+that are too long are left out afterwards. A job that could have more goes to PrefixSpan, which has one. Of fifty places
+of 2,000 rows and sets of up to three, FPGrowth took 7 s with four items a row and 94 s with nine, PrefixSpan 17 and 30.
+"""
 
 MOST_PROJECTIONS = 20_000_000
 """Rows × items of the jobs that PrefixSpan counts together: it looks for every frequent item in every row."""
