@@ -11,8 +11,8 @@ from operators.mining.significance import DAY_US
 SEASON_FROM = 56
 """Values from which `without_week` knows what a weekday is usually like."""
 
-SHORTEST = 7
-"""Days of the shortest stretch between two change points."""
+SHORTEST = 14
+"""Days with values of the shortest stretch between two change points: what is shorter is an episode, no level."""
 
 STRETCHES = 8
 """Stretches that a trend must be seen in, by their means."""
@@ -118,6 +118,20 @@ def change_points(values: Any, shortest: int = SHORTEST) -> list[int]:
     while (at := int(before[at])) > 0:
         found.append(at)
     return found[::-1]
+
+
+def two_means_p(one: Any, two: Any, inflate: float = 1.0, least: float = 0.0) -> float:
+    """Two-sided p that two stretches have one mean: Student's t of one variance (at least `least`), `inflate` times as
+    great for autocorrelated values ((1 + phi)/(1 - phi)), with as many times fewer degrees of freedom.
+
+    >>> two_means_p(np.arange(20.0) % 5, np.arange(20.0) % 5 + 9) < 1e-9
+    True
+    """
+    pooled = (one.var() * len(one) + two.var() * len(two)) / max(1, len(one) + len(two) - 2)
+    error = np.sqrt(inflate * max(float(pooled), least) * (1.0 / len(one) + 1.0 / len(two)))
+    distance = abs(float(two.mean() - one.mean()))
+    freedom = max(2.0, (len(one) + len(two)) / inflate - 2.0)
+    return float(2.0 * stats.t.sf(distance / max(error, 1e-12 * max(distance, 1e-300)), freedom))
 
 
 def first_autocorrelation(values: Any) -> float:
