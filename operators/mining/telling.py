@@ -1,0 +1,143 @@
+"""What is told of the night's patterns, and in which order: one event once, and not one component all the time.
+
+The tables keep every finding with its score; this is for readers of a list.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from operators.mining import words
+from operators.mining.results import Mined
+from operators.mining.significance import DAY_US
+from operators.mining.validate import NEWS
+
+SAME_EVENT_DAYS = 7
+"""Days by which the places of two changes may differ that are one event: a change point is no more exact."""
+
+WINDOW = 10
+"""Lines of the list among which it must vary."""
+
+MOST_OF_ONE = 3
+"""Lines among `WINDOW` of one component (a pipeline with its steps, a project, a codebase), and of one kind, while
+there are others."""
+
+LEAST_SCORE = 0.01
+"""Score below which a finding is not listed: nothing of it was seen for a year, or hardly anything is sure of it."""
+
+
+_DATED = frozenset(NEWS) - {"recovery_change"}
+"""Kinds that happened at a time; that repairs got longer is measured from the middle of them."""
+
+
+class Told(NamedTuple):
+    """A line of the list: a finding, and those that tell the same event or error again."""
+
+    one: Mined
+    others: tuple[Mined, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What it says, and where else it shows."""
+        return self.one.finding.sentence + _also(self.one, self.others)
+
+
+def component(one: Mined) -> str:
+    """What a finding is about: of a step, its pipeline."""
+    entity = one.finding.entities[0]
+    return entity.rpartition("/")[0] if one.subject == "step" else entity
+
+
+def told(found: Sequence[Mined]) -> list[Told]:
+    """Findings grouped by what they tell, in an order that varies: no more than `MOST_OF_ONE` of a component or of a
+    kind among any `WINDOW` lines, as long as there are others.
+
+    Changes of one component within `SAME_EVENT_DAYS` of each other are one event (a step's and its pipeline's, of
+    duration and of failures, a departure and the change that explains it), told by the most specific: the step, if it
+    is one. So are errors of one component that are named alike, or in mostly the same failures.
+    """
+    groups: list[list[Mined]] = []
+    for one in found:
+        group = next((group for group in groups if _same(group[0], one)), None)
+        if group is None:
+            groups.append([one])
+        else:
+            group.append(one)
+    return _varied([_told(group) for group in groups])
+
+
+def listed(found: Sequence[Mined]) -> list[Told]:
+    """What of `told` is worth a line."""
+    return [one for one in told(found) if one.one.score >= LEAST_SCORE]
+
+
+def _same(one: Mined, other: Mined) -> bool:
+    if component(one) != component(other):
+        return False
+    if one.finding.kind in _DATED and other.finding.kind in _DATED:
+        (low, high), (first, last) = _when(one), _when(other)
+        return low <= last and first <= high
+    if one.finding.kind != "error_signature" or other.finding.kind != "error_signature":
+        return False
+    names, others = (
+        {finding.evidence.get("signature"), *finding.evidence.get("with", ())}
+        for finding in (one.finding, other.finding)
+    )
+    return bool(names & others)
+
+
+def _when(one: Mined) -> tuple[int, int]:
+    """When a change may have happened, µs."""
+    finding = one.finding
+    if finding.kind == "departure":
+        return finding.first_seen_us, finding.last_seen_us
+    at = int(finding.evidence.get("at_us", finding.first_seen_us))
+    return at - SAME_EVENT_DAYS * DAY_US // 2, at + SAME_EVENT_DAYS * DAY_US // 2
+
+
+def _told(group: list[Mined]) -> Told:
+    """The best of a group first; of changes the best that is a step's, where only one step has it."""
+    steps = {one.finding.entities[0] for one in group if one.subject == "step"}
+    first = group[0]
+    if first.finding.kind in _DATED and first.subject != "step" and len(steps) == 1:
+        alike = [one for one in group if one.subject == "step" and one.status == first.status]
+        first = alike[0] if alike else first
+    return Told(first, tuple(one for one in group if one is not first))
+
+
+def _varied(lines: list[Told]) -> list[Told]:
+    out: list[Told] = []
+    rest = list(lines)
+    while rest:
+        recent = out[-(WINDOW - 1) :]
+        place = next((at for at, line in enumerate(rest) if not _often(line, recent)), 0)
+        out.append(rest.pop(place))
+    return out
+
+
+def _often(line: Told, recent: Sequence[Told]) -> bool:
+    about, kind = component(line.one), line.one.finding.kind
+    return (
+        sum(component(other.one) == about for other in recent) >= MOST_OF_ONE
+        or sum(other.one.finding.kind == kind for other in recent) >= MOST_OF_ONE
+    )
+
+
+def _also(first: Mined, others: Sequence[Mined]) -> str:
+    """In words, where else it shows; "" for nowhere."""
+    if not others:
+        return ""
+    about = first.finding
+    if about.kind == "error_signature":
+        names = sorted({one.finding.entities[0] for one in others} - {about.entities[0]})
+        names = [name.rpartition("/")[2] for name in names]
+        return f" The same in {words.listed(names, 5)}." if names else ""
+    what = {"duration_s": "duration", "failed": "failures"}
+    said = [
+        " of ".join(
+            part
+            for part in (what.get(one.finding.measure, one.finding.measure), one.finding.entities[0])
+            if part != about.entities[0]
+        )
+        for one in others
+    ]
+    return f" It shows in {words.listed(list(dict.fromkeys(said)), 4)} as well."
