@@ -63,6 +63,8 @@ def main(runs: str | None, nights: int | None, quick: bool, file: Path | None) -
             title = "bursty failures" if bursts else "independent failures"
             claimed = ", ".join(f"{name} {number}" for name, number in null["with_a_claim"].items()) or "none"
             report.add(f"{title}: claims in {count} nights", str(null["claims"]), "", f"nights with one: {claimed}")
+            held = ", ".join(f"{name} {number}" for name, number in null["with_a_confirmed_claim"].items()) or "none"
+            report.add(f"{title}: confirmed of them", str(null["confirmed"]), "", f"nights with one: {held}")
             report.result["chance_bursts" if bursts else "chance"] = null
     report.show()
     line = json.dumps({**report.result, "nights": count})

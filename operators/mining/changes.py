@@ -25,7 +25,6 @@ from operators.mining.series_tests import (
 )
 from operators.mining.significance import DAY_US, permutation_p
 from operators.taxonomy import PatternClass, classify
-from operators.words import number
 
 FEWEST_DAYS = 28
 """Days with values that a trend or a change point needs; eight weeks of them for a season by weekday."""
@@ -113,8 +112,8 @@ def _trend(days: Days, config: MiningConfig) -> Finding | None:
     word = "risen" if slope > 0 else "fallen"
     whole = float(times[-1] - times[0]) / DAY_US
     sentence = (
-        f"{_what(days)} has {word} steadily from about {_level(days.measure, start)} to {_level(days.measure, end)} in"
-        f" {whole:.0f} days up to {words.day(int(times[-1]))} (by day; Kendall's tau {tau:.2f})."
+        f"{_what(days)} has {word} steadily from about {words.level(days.measure, start)} to"
+        f" {words.level(days.measure, end)} in {whole:.0f} days up to {words.day(int(times[-1]))} (by day; Kendall's tau {tau:.2f})."
     )
     return _finding("trend", days, times, side[half:], ratio, p, sentence, early, late,
                     _counted(days, int(times[half]), int(times[-1]) + DAY_US, middle, ">" if slope > 0 else "<"),
@@ -140,14 +139,15 @@ def _changes(days: Days, config: MiningConfig) -> list[Finding]:
     # Any place, with any stretch before and after it, could have been the one: Bonferroni over them.
     many = len(calm) ** 2 / SHORTEST
     found = []
-    for before, at, after in zip(bounds, bounds[1:], bounds[2:], strict=False):
+    earlier = [None, *bounds]
+    for first, before, at, after in zip(earlier, bounds, bounds[1:], bounds[2:], strict=False):
         # One variance for both sides: a short stretch that happens to be calm must not look certain.
         floor = 0.5 * spread(np.diff(calm)) ** 2
         p = max(
             two_means_p(calm[before:at], calm[at:after], inflate, floor),
             two_means_p(*_ranks(calm[before:at], calm[at:after]), inflate),
         )
-        one = _change(days, before, at, after, after == len(calm), min(1.0, many * p), config)
+        one = _change(days, (first, before, at, after), min(1.0, many * p), config)
         if one is not None:
             found.append(one)
     return found[-MOST_CHANGES:]
@@ -159,8 +159,11 @@ def _ranks(one: Any, two: Any) -> tuple[Any, Any]:
     return ranks[: len(one)], ranks[len(one) :]
 
 
-def _change(days: Days, before: int, at: int, after: int, last: bool, p: float, config: MiningConfig) -> Finding | None:
+def _change(days: Days, places: tuple[int | None, int, int, int], p: float, config: MiningConfig) -> Finding | None:
+    """The change at the third of `places`: the stretch before begins at the second, that after ends at the last."""
     times = days.times_us
+    first, before, at, after = places
+    last = after == len(times)
     start, middle, end = int(times[before]), int(times[at]), int(times[after - 1]) + DAY_US
     counts = [float(days.weights[days.within(*part)].sum()) for part in ((start, middle), (middle, end))]
     if min(at - before, after - at) < SHORTEST or (days.of_runs and min(counts) < FEWEST_VALUES):
@@ -179,28 +182,41 @@ def _change(days: Days, before: int, at: int, after: int, last: bool, p: float, 
         _ratio(days, one, days.level(*half), counts[0], float(days.within(*half).sum()))
         for half in ((middle, inside), (inside, end))
     )
+    back = first is not None and _is_back(days, int(times[first]), start, middle, two, config)
     word = "rose" if two > one else "fell"
-    since = "since" if last else f"until {words.day(end - DAY_US)}"
-    sentence = f"{_what(days)} {word} around {words.day(middle)} from {_level(days.measure, one)}"
+    since = ("since" if last else f"until {words.day(end - DAY_US)}") + (
+        f"; as it was before {words.day(start)}" if back else ""
+    )
+    sentence = f"{_what(days)} {word} around {words.day(middle)} from {words.level(days.measure, one)}"
     if days.is_share and days.of_runs:
         bad = [round(level * count) for level, count in zip((one, two), counts, strict=True)]
         sentence += (
-            f" ({bad[0]} of {counts[0]:.0f} from {words.day(start)} on) to {_level(days.measure, two)} ({bad[1]} of"
-            f" {counts[1]:.0f} {since})."
+            f" ({bad[0]} of {counts[0]:.0f} from {words.day(start)} on) to {words.level(days.measure, two)}"
+            f" ({bad[1]} of {counts[1]:.0f} {since})."
         )
     else:
         number_of = counts if days.of_runs else [at - before, after - at]
         unit = "" if days.of_runs else " days"
+        size = f"{words.times(max(ratio, 1 / ratio))}; " if one and two else ""
         sentence += (
-            f" to {_level(days.measure, two)} ({words.times(max(ratio, 1 / ratio))}; medians of the"
+            f" to {words.level(days.measure, two)} ({size}medians of the"
             f" {number_of[0]:.0f}{unit} from {words.day(start)} on and of the {number_of[1]:.0f} {since})."
         )
     levels = f", ({days.level_sql(start, middle)}) AS before, ({days.level_sql(middle, end)}) AS since"
     check = _counted(days, middle, end, limit, ">" if two > one else "<", levels)
     return _finding("change_point", days, times[at:after], side, ratio, p, sentence, early, late, check,
                     {"at_us": middle, "before": one, "after": two, "from_us": start, "to_us": int(times[after - 1]),
-                     "n_before": counts[0], "n_after": counts[1], "lasts": last},
+                     "n_before": counts[0], "n_after": counts[1], "lasts": last, "back": back},
                     key=f"change|{middle // (7 * DAY_US)}")  # fmt: skip
+
+
+def _is_back(days: Days, first_us: int, start_us: int, middle_us: int, now: float, config: MiningConfig) -> bool:
+    """Whether a shorter stretch ended with the level that was before it: an episode is over."""
+    earlier = days.level(first_us, start_us)
+    here = float(days.weights[days.within(first_us, start_us)].sum())
+    ratio = _ratio(days, earlier, now, here, here)
+    alike = max(ratio, 1.0 / ratio) < 1.0 + (config.min_effect - 1.0) / 2.0
+    return alike and start_us - first_us > middle_us - start_us
 
 
 def _ratio(days: Days, one: float, two: float, before: float, after: float) -> float:
@@ -247,8 +263,8 @@ def _season(days: Days, phase: Any, length: int, config: MiningConfig) -> Findin
     early, late = (_ratio_of(days, part, phase, high, low) for part in (half, ~half))
     word = "on" if length == 7 else "at"
     sentence = (
-        f"{_what(days)} is highest {word} {names[high]} ({_level(days.measure, float(levels[high]))}) and lowest {word}"
-        f" {names[low]} ({_level(days.measure, float(levels[low]))}): {words.times(ratio)},"
+        f"{_what(days)} is highest {word} {names[high]} ({words.level(days.measure, float(levels[high]))}) and lowest"
+        f" {word} {names[low]} ({words.level(days.measure, float(levels[low]))}): {words.times(ratio)},"
         f" {'means' if days.is_share else 'medians'} of {len(used)} {'weeks' if length == 7 else 'days'}."
     )
     table, part = days.table, f"isodow FROM time AT TIME ZONE 'UTC') = {high + 1}"
@@ -301,19 +317,6 @@ def _finding(
 def _what(days: Days) -> str:
     what = {"failed": "The share of failed runs", "duration_s": "The duration"}.get(days.measure, days.measure)
     return f"{what} of {words.named(days.entity)}"
-
-
-def _level(measure: str, value: float) -> str:
-    """A value of a measure in its own unit.
-
-    >>> _level("failed", 0.365), _level("duration_s", 3310200.0), _level("processing_ms", 250.0), _level("load", 1.5)
-    ('36 %', '38 days', '0.25 s', '1.5')
-    """
-    if measure == "failed":
-        return words.share(value, 1.0)
-    if measure.endswith(("_s", "_ms")):
-        return words.duration(value / (1000.0 if measure.endswith("_ms") else 1.0))
-    return number(value)
 
 
 def _class(measure: str) -> PatternClass:

@@ -132,8 +132,8 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
         origin = source(kind, entity)
         sentence = (
             f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) name the same"
-            f" error, “{words.named(error)}”{_with(others)}, on"
-            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
+            f" error, “{words.named(error)}”, on"
+            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}{_with(others)}."
         )
         out.append(
             Finding(
@@ -171,8 +171,8 @@ def _told_once(rows: dict[str, list[int]]) -> list[tuple[str, list[int], list[st
 def _with(others: list[str]) -> str:
     if not others:
         return ""
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return f" (mostly with “{words.named(others[0])}”{more})"
+    more = f" and {len(others) - 1} more come" if len(others) > 1 else " comes"
+    return f"; “{words.named(others[0])}”{more} mostly with it"
 
 
 class PropagationMiner:

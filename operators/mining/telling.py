@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from operators.mining import words
+from operators.mining.finding import Finding
 from operators.mining.results import Mined
 from operators.mining.significance import DAY_US
 from operators.mining.validate import NEWS
@@ -53,7 +54,7 @@ def told(found: Sequence[Mined]) -> list[Told]:
 
     Changes of one component within `SAME_EVENT_DAYS` of each other are one event (a step's and its pipeline's, of
     duration and of failures, a departure and the change that explains it), told by the most specific: the step, if it
-    is one. So are errors of one component that are named alike, or in mostly the same failures.
+    is one. The changes of one series are one story, and so are the errors that come back in one component.
     """
     groups: list[list[Mined]] = []
     for one in found:
@@ -75,14 +76,14 @@ def _same(one: Mined, other: Mined) -> bool:
         return False
     if one.finding.kind in _DATED and other.finding.kind in _DATED:
         (low, high), (first, last) = _when(one), _when(other)
-        return low <= last and first <= high
-    if one.finding.kind != "error_signature" or other.finding.kind != "error_signature":
-        return False
-    names, others = (
-        {finding.evidence.get("signature"), *finding.evidence.get("with", ())}
-        for finding in (one.finding, other.finding)
+        return (low <= last and first <= high) or _of_one_series(one, other)
+    return one.finding.kind == other.finding.kind == "error_signature"
+
+
+def _of_one_series(one: Mined, other: Mined) -> bool:
+    return one.finding.kind == "change_point" and all(
+        getattr(one.finding, name) == getattr(other.finding, name) for name in ("kind", "entities", "measure")
     )
-    return bool(names & others)
 
 
 def _when(one: Mined) -> tuple[int, int]:
@@ -123,21 +124,43 @@ def _often(line: Told, recent: Sequence[Told]) -> bool:
 
 
 def _also(first: Mined, others: Sequence[Mined]) -> str:
-    """In words, where else it shows; "" for nowhere."""
-    if not others:
-        return ""
+    """In words, what else there is to it; "" for nothing."""
     about = first.finding
     if about.kind == "error_signature":
-        names = sorted({one.finding.entities[0] for one in others} - {about.entities[0]})
-        names = [name.rpartition("/")[2] for name in names]
-        return f" The same in {words.listed(names, 5)}." if names else ""
-    what = {"duration_s": "duration", "failed": "failures"}
-    said = [
-        " of ".join(
-            part
-            for part in (what.get(one.finding.measure, one.finding.measure), one.finding.entities[0])
-            if part != about.entities[0]
-        )
-        for one in others
-    ]
-    return f" It shows in {words.listed(list(dict.fromkeys(said)), 4)} as well."
+        return _errors(about, [one.finding for one in others])
+    before = sorted((one for one in others if _of_one_series(first, one)), key=lambda one: one.finding.first_seen_us)
+    elsewhere = []
+    for finding in (one.finding for one in others if one not in before):
+        what = {"duration_s": "duration", "failed": "failures"}.get(finding.measure, finding.measure)
+        if finding.entities == about.entities:
+            elsewhere.append(what)
+        else:
+            elsewhere.append(finding.entities[0] + (f" ({what})" if finding.measure != about.measure else ""))
+    said = f" It shows in {words.listed(list(dict.fromkeys(elsewhere)), 4)} as well." if elsewhere else ""
+    return said + (f" It changed before: {_story([one.finding for one in before])}." if before else "")
+
+
+def _story(changes: Sequence[Finding]) -> str:
+    return ", ".join(
+        f"from {words.level(one.measure, one.evidence['before'])} to {words.level(one.measure, one.evidence['after'])}"
+        f" around {words.day(one.first_seen_us)}"
+        for one in changes
+    )
+
+
+def _errors(about: Finding, others: Sequence[Finding]) -> str:
+    known = {about.evidence.get("signature"), *about.evidence.get("with", ())}
+    again = sorted({one.entities[0] for one in others if one.evidence.get("signature") in known} - {about.entities[0]})
+    said = f" The same in {words.listed([name.rpartition('/')[2] for name in again], 5)}." if again else ""
+    more: dict[str, int] = {}
+    for one in others:
+        name = str(one.evidence.get("signature"))
+        if name not in known:
+            more[name] = max(more.get(name, 0), one.support)
+    names = [f"“{words.named(name)}” ({count})" for name, count in sorted(more.items(), key=lambda pair: -pair[1])]
+    return said + (f" Others that come back: {_listed(names)}." if names else "")
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")

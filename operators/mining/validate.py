@@ -19,6 +19,9 @@ FADES_DAYS = 90.0
 NEWS_FADES_DAYS = 180.0
 """The same for what happened once (`NEWS`), since it happened: that it lasts does not make it new."""
 
+IS_OVER = 0.5
+"""What a change weighs that did not last, or that ended an episode: it is again as it was."""
+
 CERTAIN_EFFECT = 4.0
 """A ratio to chance that counts in full."""
 
@@ -136,6 +139,8 @@ def score(finding: Finding, until: datetime) -> float:
     if finding.kind in NEWS:
         # A comparison of the last days with what is usual is as new as its end.
         since, fades = finding.last_seen_us if finding.kind == "departure" else finding.first_seen_us, NEWS_FADES_DAYS
+        if finding.evidence.get("back") or not finding.evidence.get("lasts", True):
+            certain *= IS_OVER
     age_days = max(0.0, until.timestamp() * 1e6 - since) / DAY_US
     return certain * (0.25 + 0.75 * strong) * stable * exp(-age_days / fades)
 
