@@ -1,6 +1,7 @@
 """Trends, seasons and change points of the series by hour and by day."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from operators.mining.series_tests import (
 )
 from operators.mining.significance import DAY_US, permutation_p
 from operators.taxonomy import PatternClass, classify
+from operators.words import number
 
 FEWEST_DAYS = 28
 """Days with values that a trend or a change point needs; eight weeks of them for a season by weekday."""
@@ -34,6 +36,13 @@ FEWEST_HOUR_DAYS = 14
 
 FEWEST_VALUES = 20
 """Runs (tasks, events) that each side of a change of theirs needs."""
+
+EXPLAINED = 0.5
+"""Part of the change of a pipeline's length (as logarithms) from which on that of its number of steps is told with it:
+then there is more (less) to do, and it need not be slower (faster)."""
+
+LONG_ENOUGH = 14
+"""Days with values of a stretch that is a level; a shorter one is an episode."""
 
 MOST_CHANGES = 3
 """Changes of one series that are told, the latest."""
@@ -46,7 +55,7 @@ class ChangeMiner:
     means of values with the far ones cut and by ranks, both with a variance for autocorrelated values, and told by
     medians (shares of failures), which no few outliers move. Where there is both, the change is told and not the
     trend. Days without values are left out, not filled. Series of counts that are mostly zero have medians that say
-    little. What changed in the last `SHORTEST` days is for `baselines` to tell.
+    little. What changed in the last `LONG_ENOUGH` days is for `baselines` to tell.
     """
 
     name = "changes"
@@ -113,7 +122,8 @@ def _trend(days: Days, config: MiningConfig) -> Finding | None:
     whole = float(times[-1] - times[0]) / DAY_US
     sentence = (
         f"{_what(days)} has {word} steadily from about {words.level(days.measure, start)} to"
-        f" {words.level(days.measure, end)} in {whole:.0f} days up to {words.day(int(times[-1]))} (by day; Kendall's tau {tau:.2f})."
+        f" {words.level(days.measure, end)} in {whole:.0f} days"
+        f" up to {words.day(int(times[-1]))} (by day; Kendall's tau {tau:.2f})."
     )
     return _finding("trend", days, times, side[half:], ratio, p, sentence, early, late,
                     _counted(days, int(times[half]), int(times[-1]) + DAY_US, middle, ">" if slope > 0 else "<"),
@@ -129,27 +139,26 @@ def _thin(values: Any, most: int = 400) -> Any:
 
 
 def _changes(days: Days, config: MiningConfig) -> list[Finding]:
-    """The latest changes between stretches that are long enough and hold enough values, each with its p."""
-    times = days.times_us
-    calm = without_week(times, cut(days.values))
-    places = change_points(calm)
-    bounds = [0, *places, len(calm)]
+    """The latest changes between stretches that are long enough and hold enough values, each with its p.
+
+    Shorter ones are episodes: what is before them is compared with what is after.
+    """
+    calm = without_week(days.times_us, cut(days.values))
+    bounds = [0, *change_points(calm), len(calm)]
+    stretches = [part for part in pairwise(bounds) if part[1] - part[0] >= LONG_ENOUGH]
     phi = first_autocorrelation(calm)
     inflate = (1.0 + phi) / (1.0 - phi)
     # Any place, with any stretch before and after it, could have been the one: Bonferroni over them.
     many = len(calm) ** 2 / SHORTEST
     found = []
-    earlier = [None, *bounds]
-    for first, before, at, after in zip(earlier, bounds, bounds[1:], bounds[2:], strict=False):
+    for first, before, after in zip([None, *stretches], stretches, stretches[1:], strict=False):
+        one, two = calm[slice(*before)], calm[slice(*after)]
         # One variance for both sides: a short stretch that happens to be calm must not look certain.
         floor = 0.5 * spread(np.diff(calm)) ** 2
-        p = max(
-            two_means_p(calm[before:at], calm[at:after], inflate, floor),
-            two_means_p(*_ranks(calm[before:at], calm[at:after]), inflate),
-        )
-        one = _change(days, (first, before, at, after), min(1.0, many * p), config)
-        if one is not None:
-            found.append(one)
+        p = max(two_means_p(one, two, inflate, floor), two_means_p(*_ranks(one, two), inflate))
+        change = _change(days, first, before, after, min(1.0, many * p), config)
+        if change is not None:
+            found.append(change)
     return found[-MOST_CHANGES:]
 
 
@@ -159,30 +168,33 @@ def _ranks(one: Any, two: Any) -> tuple[Any, Any]:
     return ranks[: len(one)], ranks[len(one) :]
 
 
-def _change(days: Days, places: tuple[int | None, int, int, int], p: float, config: MiningConfig) -> Finding | None:
-    """The change at the third of `places`: the stretch before begins at the second, that after ends at the last."""
-    times = days.times_us
-    first, before, at, after = places
-    last = after == len(times)
-    start, middle, end = int(times[before]), int(times[at]), int(times[after - 1]) + DAY_US
-    counts = [float(days.weights[days.within(*part)].sum()) for part in ((start, middle), (middle, end))]
-    if min(at - before, after - at) < SHORTEST or (days.of_runs and min(counts) < FEWEST_VALUES):
+def _change(
+    days: Days, first: tuple[int, int] | None, before: tuple[int, int], after: tuple[int, int], p: float,
+    config: MiningConfig,
+) -> Finding | None:  # fmt: skip
+    """The change between two stretches of days, `first` the one before both."""
+    times, at = days.times_us, after[0]
+    start, stop, middle, end = (int(times[before[0]]), int(times[before[1] - 1]) + DAY_US, int(times[at]),
+                                int(times[after[1] - 1]) + DAY_US)  # fmt: skip
+    last = after[1] == len(times)
+    counts = [float(days.weights[days.within(*part)].sum()) for part in ((start, stop), (middle, end))]
+    if days.of_runs and min(counts) < FEWEST_VALUES:
         return None
-    one, two = days.level(start, middle), days.level(middle, end)
+    one, two = days.level(start, stop), days.level(middle, end)
     ratio = _ratio(days, one, two, *counts)
     if max(ratio, 1.0 / ratio) < 1.0 + (config.min_effect - 1.0) / 2.0:
         return None
     limit = (one + two) / 2.0
-    part = days.values[at:after]
+    part = days.values[slice(*after)]
     side = part > limit if two > one else part < limit
     if not side.any():
         return None
-    inside = int(times[at + (after - at) // 2])
+    inside = int(times[(at + after[1]) // 2])
     early, late = (
         _ratio(days, one, days.level(*half), counts[0], float(days.within(*half).sum()))
         for half in ((middle, inside), (inside, end))
     )
-    back = first is not None and _is_back(days, int(times[first]), start, middle, two, config)
+    back = first is not None and _is_back(days, int(times[first[0]]), start, middle, two, config)
     word = "rose" if two > one else "fell"
     since = ("since" if last else f"until {words.day(end - DAY_US)}") + (
         f"; as it was before {words.day(start)}" if back else ""
@@ -195,18 +207,25 @@ def _change(days: Days, places: tuple[int | None, int, int, int], p: float, conf
             f" ({bad[1]} of {counts[1]:.0f} {since})."
         )
     else:
-        number_of = counts if days.of_runs else [at - before, after - at]
+        number_of = counts if days.of_runs else [before[1] - before[0], after[1] - at]
         unit = "" if days.of_runs else " days"
         size = f"{words.times(max(ratio, 1 / ratio))}; " if one and two else ""
         sentence += (
             f" to {words.level(days.measure, two)} ({size}medians of the"
             f" {number_of[0]:.0f}{unit} from {words.day(start)} on and of the {number_of[1]:.0f} {since})."
         )
-    levels = f", ({days.level_sql(start, middle)}) AS before, ({days.level_sql(middle, end)}) AS since"
+    steps = [days.steps_within(*part) for part in ((start, stop), (middle, end))]
+    more = np.isfinite(steps).all() and np.log(steps[1] / steps[0]) / np.log(ratio) >= EXPLAINED
+    if more:
+        sentence += f" Runs have {number(steps[1])} steps since, {number(steps[0])} before (medians)."
+    levels = f", ({days.level_sql(start, stop)}) AS before, ({days.level_sql(middle, end)}) AS since"
+    if more:
+        levels += f", ({days.steps_sql(start, stop)}) AS steps_before, ({days.steps_sql(middle, end)}) AS steps_since"
     check = _counted(days, middle, end, limit, ">" if two > one else "<", levels)
-    return _finding("change_point", days, times[at:after], side, ratio, p, sentence, early, late, check,
-                    {"at_us": middle, "before": one, "after": two, "from_us": start, "to_us": int(times[after - 1]),
-                     "n_before": counts[0], "n_after": counts[1], "lasts": last, "back": back},
+    return _finding("change_point", days, times[slice(*after)], side, ratio, p, sentence, early, late, check,
+                    {"at_us": middle, "before": one, "after": two, "from_us": start, "to_us": int(times[after[1] - 1]),
+                     "n_before": counts[0], "n_after": counts[1], "lasts": last, "back": back}
+                    | ({"steps": steps} if more else {}),
                     key=f"change|{middle // (7 * DAY_US)}")  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class Days(msgspec.Struct, frozen=True, eq=False):
     Of runs, steps, tasks and events a day's value is the median length, or the share that failed; `raw` are their
     lengths (failures, 0 and 1) at `raw_us`, so that a level over many days is the median (share) of those and not of
     means, which one outlier moves. Of other series a day's value is its mean, and `raw` are these. `table`: SQL of rows
-    `time`, `value`, one a day. `weights`: how many were counted for each of `raw`.
+    `time`, `value`, one a day. `weights`: how many were counted for each of `raw`. `steps`: how many steps each run of
+    `raw` had (NaN where none is known), of the length of pipelines alone.
     """
 
     entity: str
@@ -36,6 +37,8 @@ class Days(msgspec.Struct, frozen=True, eq=False):
     table: str
     levels: str
     of_runs: bool
+    steps: Any = None
+    step_counts: str = ""
 
     @property
     def is_share(self) -> bool:
@@ -59,6 +62,17 @@ class Days(msgspec.Struct, frozen=True, eq=False):
         """A query of one value: `level`."""
         return self.levels.format(moment(start_us), moment(end_us))
 
+    def steps_within(self, start_us: int, end_us: int) -> float:
+        """The median number of steps of the runs in a time; NaN where no run's are known."""
+        if self.steps is None:
+            return float("nan")
+        here = self.steps[self.within(start_us, end_us)]
+        return float(np.median(here[np.isfinite(here)])) if np.isfinite(here).any() else float("nan")
+
+    def steps_sql(self, start_us: int, end_us: int) -> str:
+        """A query of one value: `steps_within`."""
+        return self.step_counts.format(moment(start_us), moment(end_us))
+
     def profile_sql(self) -> str:
         """SQL over rows of `table`: the level of days."""
         return "avg(value)" if self.is_share else "percentile_cont(0.5) WITHIN GROUP (ORDER BY value)"
@@ -76,6 +90,7 @@ def moment(time_us: int) -> str:
 def days_of(history: History, until: datetime) -> Iterator[Days]:
     """Each series of `History.daily`, by entity and measure; an entity of two kinds is taken as it is there."""
     stream = outcomes(history)
+    counts = history.steps["pipeline_execution_id"].value_counts()
     parts = {}
     for entity, part in stream.groupby("entity", sort=True) if len(stream) else ():
         kinds = part["kind"].unique()
@@ -84,7 +99,7 @@ def days_of(history: History, until: datetime) -> Iterator[Days]:
     frame = history.daily
     for (entity, measure), part in frame[frame["avg"].notna()].groupby(["entity", "measure"], sort=True):
         known = parts.get(str(entity)) if measure == "failed" or measure in _PER_SECOND else None
-        found = None if known is None else _of_outcomes(str(entity), str(measure), *known, until)
+        found = None if known is None else _of_outcomes(str(entity), str(measure), *known, counts, until)
         yield found or plain(str(entity), str(measure), part)
 
 
@@ -101,7 +116,7 @@ def plain(entity: str, measure: str, part: Any) -> Days:
     )  # fmt: skip
 
 
-def _of_outcomes(entity: str, measure: str, kind: str, part: Any, until: datetime) -> Days | None:
+def _of_outcomes(entity: str, measure: str, kind: str, part: Any, counts: Any, until: datetime) -> Days | None:
     origin = source(kind, entity)
     share = measure == "failed"
     raw = part["failed"].to_numpy(dtype=float) if share else part["seconds"].to_numpy() * _PER_SECOND[measure]
@@ -115,9 +130,15 @@ def _of_outcomes(entity: str, measure: str, kind: str, part: Any, until: datetim
     middle = f"avg({value})" if share else f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {value})"
     rows = f"{origin.rows} AND {sql.judged()} AND {sql.until(origin.end, until)} AND {value} IS NOT NULL"
     day = f"date_trunc('day', {origin.end} AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
+    runs = f"SELECT id FROM {origin.table} WHERE {rows}".replace("{", "{{").replace("}", "}}")
+    piped = kind == "pipeline" and not share
     level = f"SELECT {middle} FROM {origin.table} WHERE {rows}".replace("{", "{{").replace("}", "}}")
     return Days(
         entity, measure, values.index.to_numpy() * DAY_US, values.to_numpy(), ends, raw, np.ones(len(raw)),
         f"(SELECT {day} AS time, {middle} AS value FROM {origin.table} WHERE {rows} GROUP BY 1) AS days",
         f"{level} AND {origin.end} >= {{}} AND {origin.end} < {{}}", True,
+        part["ref"].map(counts).to_numpy(dtype=float)[known] if piped else None,
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM (SELECT count(*) AS n FROM step_executions WHERE"
+        f" pipeline_execution_id IN ({runs} AND {origin.end} >= {{}} AND {origin.end} < {{}}) GROUP BY"
+        " pipeline_execution_id) AS counted",
     )  # fmt: skip

@@ -11,8 +11,8 @@ from operators.mining.significance import DAY_US
 SEASON_FROM = 56
 """Values from which `without_week` knows what a weekday is usually like."""
 
-SHORTEST = 14
-"""Days with values of the shortest stretch between two change points: what is shorter is an episode, no level."""
+SHORTEST = 7
+"""Days with values of the shortest stretch between two change points."""
 
 STRETCHES = 8
 """Stretches that a trend must be seen in, by their means."""
@@ -96,7 +96,7 @@ def change_points(values: Any, shortest: int = SHORTEST) -> list[int]:
         return []
     phi = first_autocorrelation(values)
     # Of an AR(1), the variance of differences is 2 s² (1 - phi).
-    variance = max(spread(steps) ** 2 / max(2.0 * (1.0 - phi), 0.05), 1e-12 * float(values.var()))
+    variance = max(scale(steps) ** 2 / max(2.0 * (1.0 - phi), 0.05), 1e-12 * float(values.var()))
     penalty = 3.0 * np.log(n) * variance * (1.0 + phi) / (1.0 - phi)
     sums, squares = (
         np.concatenate(([0.0], np.cumsum(part))) for part in (values - values.mean(), (values - values.mean()) ** 2)
@@ -158,6 +158,18 @@ def spread(values: Any) -> float:
     middle = float(np.median(values))
     robust = 1.4826 * float(np.median(np.abs(values - middle)))
     return robust if robust > 0.0 else float(np.std(values))
+
+
+def scale(steps: Any) -> float:
+    """The standard deviation of differences: `spread`, or the plain one of the middle nine tenths if that is more.
+
+    Of a series of few different values (shares of three runs a day) half of the differences are nearly 0, and so is
+    their median deviation.
+
+    >>> round(scale(np.array([0.0] * 12 + [1.0, -1.0] * 4)), 2), round(scale(np.array([0.0] * 39 + [99.0])), 2)
+    (0.63, 15.46)
+    """
+    return max(spread(steps), float(np.std(np.clip(steps, *np.quantile(steps, [0.05, 0.95])))))
 
 
 def cut(values: Any) -> Any:
