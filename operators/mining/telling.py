@@ -3,7 +3,8 @@
 The tables keep every finding with its score; this is for readers of a list.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from operators.mining import words
@@ -19,8 +20,11 @@ WINDOW = 10
 """Lines of the list among which it must vary."""
 
 MOST_OF_ONE = 3
-"""Lines among `WINDOW` of one component (a pipeline with its steps, a project, a codebase), and of one kind, while
-there are others."""
+"""Lines among `WINDOW` of one component (a pipeline with its steps, a project, a codebase), while there are others, and
+of one kind, while there are others of nearly the score."""
+
+NEARLY = 0.5
+"""Part of a score that is nearly it."""
 
 LEAST_SCORE = 0.01
 """Score below which a finding is not listed: nothing of it was seen for a year, or hardly anything is sure of it."""
@@ -49,8 +53,8 @@ def component(one: Mined) -> str:
 
 
 def told(found: Sequence[Mined]) -> list[Told]:
-    """Findings grouped by what they tell, in an order that varies: no more than `MOST_OF_ONE` of a component or of a
-    kind among any `WINDOW` lines, as long as there are others.
+    """Findings grouped by what they tell, in an order that varies: no more than `MOST_OF_ONE` of a component among
+    any `WINDOW` lines as long as there are others, nor of a kind if another scores nearly as high.
 
     Changes of one component within `SAME_EVENT_DAYS` of each other are one event (a step's and its pipeline's, of
     duration and of failures, a departure and the change that explains it), told by the most specific: the step, if it
@@ -63,7 +67,8 @@ def told(found: Sequence[Mined]) -> list[Told]:
             groups.append([one])
         else:
             group.append(one)
-    return _varied([_told(group) for group in groups])
+    lines = [_told(group) for group in groups]
+    return _varied(sorted(lines, key=lambda line: (-line.one.score, line.one.finding.miner, line.one.finding.key)))
 
 
 def listed(found: Sequence[Mined]) -> list[Told]:
@@ -102,7 +107,13 @@ def _told(group: list[Mined]) -> Told:
     if first.finding.kind in _DATED and first.subject != "step" and len(steps) == 1:
         alike = [one for one in group if one.subject == "step" and one.status == first.status]
         first = alike[0] if alike else first
+    # Of the changes of one series the latest is the news, the others are what was before.
+    first = max((one for one in group if one is first or _of_one_series(first, one)), key=_since)
     return Told(first, tuple(one for one in group if one is not first))
+
+
+def _since(one: Mined) -> tuple[int, float]:
+    return one.finding.first_seen_us, one.score
 
 
 def _varied(lines: list[Told]) -> list[Told]:
@@ -110,17 +121,18 @@ def _varied(lines: list[Told]) -> list[Told]:
     rest = list(lines)
     while rest:
         recent = out[-(WINDOW - 1) :]
-        place = next((at for at, line in enumerate(rest) if not _often(line, recent)), 0)
-        out.append(rest.pop(place))
+        full = _often(component(line.one) for line in recent)
+        others = [line for line in rest if component(line.one) not in full] or rest
+        kinds = _often(line.one.finding.kind for line in recent)
+        least = NEARLY * others[0].one.score
+        kept = [line for line in others if line.one.finding.kind not in kinds and line.one.score >= least]
+        out.append((kept or others)[0])
+        rest.remove(out[-1])
     return out
 
 
-def _often(line: Told, recent: Sequence[Told]) -> bool:
-    about, kind = component(line.one), line.one.finding.kind
-    return (
-        sum(component(other.one) == about for other in recent) >= MOST_OF_ONE
-        or sum(other.one.finding.kind == kind for other in recent) >= MOST_OF_ONE
-    )
+def _often(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count >= MOST_OF_ONE}
 
 
 def _also(first: Mined, others: Sequence[Mined]) -> str:

@@ -28,6 +28,9 @@ CERTAIN_EFFECT = 4.0
 UNKNOWN_STABILITY = 0.6
 """What a finding weighs whose halves of time show too little to tell, against 1 for a stable one."""
 
+UNHELD = 0.6
+"""What a pending finding weighs against a confirmed one."""
+
 UNTESTED = 0.5
 """What a count weighs that claims nothing against chance."""
 
@@ -167,7 +170,8 @@ def judge(
             status, reason = "rejected", "it does not show in both an earlier and a later time"
         elif later is None and not news and (finding.p_value is not None or held is not None):
             status, reason = "pending", "a later time shows too little of it to tell"
-        out.append(Judged(finding, status, 0.0 if status == "rejected" else score(finding, until), reason))
+        weight = {"confirmed": 1.0, "pending": UNHELD, "rejected": 0.0}[status]
+        out.append(Judged(finding, status, weight * score(finding, until), reason))
     return sorted(out, key=lambda verdict: (-verdict.score, verdict.finding.miner, verdict.finding.key))
 
 

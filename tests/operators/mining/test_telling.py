@@ -42,7 +42,8 @@ def test_other_components_and_other_times_are_other_events():
 
 
 def test_the_changes_of_one_series_are_one_story():
-    [line] = told([change("shop", 80, score=0.9), change("shop", 20, score=0.2)])
+    [line] = told([change("shop", 20, score=0.9), change("shop", 80, score=0.2)])
+    assert line.one.score == 0.2
     assert "It changed before: from 50 % to 10 % around" in line.sentence
 
 
