@@ -235,7 +235,7 @@ def _is_back(days: Days, first_us: int, start_us: int, middle_us: int, now: floa
     earlier = days.level(first_us, start_us)
     here = float(days.weights[days.within(first_us, start_us)].sum())
     ratio = _ratio(days, earlier, now, here, here)
-    alike = max(ratio, 1.0 / ratio) < 1.0 + (config.min_effect - 1.0) / 2.0
+    alike = max(ratio, 1.0 / ratio) < 1.0 + (config.min_effect - 1.0) / 4.0
     return alike and start_us - first_us > middle_us - start_us
 
 
