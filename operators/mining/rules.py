@@ -16,6 +16,7 @@ from operators.mining.finding import Finding, MiningConfig, claimed, strength
 from operators.mining.history import History
 from operators.mining.itemsets import itemsets_of
 from operators.mining.significance import (
+    BLOCKS,
     benjamini_hochberg,
     blocks_of,
     fisher_greater,
@@ -37,6 +38,10 @@ BETTER_P = 0.05
 
 BETTER = 1.15
 """And by how much more often its effect must come, at least."""
+
+ROWS_A_STRETCH, MOST_STRETCHES = 20, 100
+"""Rows of a stretch of time within which they are compared, and most stretches: more make the test surer of itself,
+shorter ones hold too few rows with and without."""
 
 APART = 1.25
 """Between the ratio to all others and to those of the same days: beyond it both are told."""
@@ -181,7 +186,7 @@ def _rules_for(
     if not good:
         return [], tests
     member = np.stack([place.matrix[:, sorted(ordered[at])].all(axis=1) for at in good], axis=1)
-    blocks = blocks_of(place.starts_us)
+    blocks = blocks_of(place.starts_us, min(max(rows // ROWS_A_STRETCH, BLOCKS), MOST_STRETCHES))
     at_once = within_p(member, effect, blocks)
     ratios_then = within_ratio(member, effect, blocks)
     shares = {ordered[at]: n_both[at] / n_cause[at] for at in range(len(ordered))}

@@ -38,9 +38,8 @@ def fisher_greater(hits: Any, with_cause: Any, with_effect: Any, rows: Any) -> A
     return stats.hypergeom.sf(np.asarray(hits) - 1, rows, with_effect, with_cause)
 
 
-def blocks_of(times_us: Any) -> Any:
-    """The number of the stretch of time that each time lies in: `BLOCKS` equal ones of whole days, fewer if it is
-    short.
+def blocks_of(times_us: Any, most: int = BLOCKS) -> Any:
+    """The number of the stretch of time that each time lies in: `most` equal ones of whole days, fewer if it is short.
 
     Whole days, so that each stretch has every hour of the day.
 
@@ -50,7 +49,7 @@ def blocks_of(times_us: Any) -> Any:
     if not len(times_us):
         return np.zeros(0, dtype=np.int64)
     days = (times_us - times_us.min()) // DAY_US
-    length = max(1, -(-(int(days.max()) + 1) // BLOCKS))
+    length = max(1, -(-(int(days.max()) + 1) // most))
     return (days // length).astype(np.int64)
 
 

@@ -21,10 +21,10 @@ WINDOW = 10
 
 MOST_OF_ONE = 3
 """Lines among `WINDOW` of one component (a pipeline with its steps, a project, a codebase), while there are others, and
-of one kind, while there are others of nearly the score."""
+of one kind, while there are others of `NEARLY` the score."""
 
-NEARLY = 0.5
-"""Part of a score that is nearly it."""
+NEARLY = 0.25
+"""Part of a score that will do."""
 
 LEAST_SCORE = 0.01
 """Score below which a finding is not listed: nothing of it was seen for a year, or hardly anything is sure of it."""
@@ -32,6 +32,10 @@ LEAST_SCORE = 0.01
 
 _DATED = frozenset(NEWS) - {"recovery_change"}
 """Kinds that happened at a time; that repairs got longer is measured from the middle of them."""
+
+
+_ONE_LINE = frozenset({"error_signature", "flaky"})
+"""Kinds that a component's steps and itself tell of the same runs."""
 
 
 class Told(NamedTuple):
@@ -54,11 +58,12 @@ def component(one: Mined) -> str:
 
 def told(found: Sequence[Mined]) -> list[Told]:
     """Findings grouped by what they tell, in an order that varies: no more than `MOST_OF_ONE` of a component among
-    any `WINDOW` lines as long as there are others, nor of a kind if another scores nearly as high.
+    any `WINDOW` lines as long as there are others, nor of a kind if another scores at least a quarter of it.
 
     Changes of one component within `SAME_EVENT_DAYS` of each other are one event (a step's and its pipeline's, of
     duration and of failures, a departure and the change that explains it), told by the most specific: the step, if it
-    is one. The changes of one series are one story, and so are the errors that come back in one component.
+    is one. The changes of one series are one story, and so are, in one component, the errors that come back and what is
+    flaky.
     """
     groups: list[list[Mined]] = []
     for one in found:
@@ -82,7 +87,7 @@ def _same(one: Mined, other: Mined) -> bool:
     if one.finding.kind in _DATED and other.finding.kind in _DATED:
         (low, high), (first, last) = _when(one), _when(other)
         return (low <= last and first <= high) or _of_one_series(one, other)
-    return one.finding.kind == other.finding.kind == "error_signature"
+    return one.finding.kind == other.finding.kind and one.finding.kind in _ONE_LINE
 
 
 def _of_one_series(one: Mined, other: Mined) -> bool:
@@ -104,7 +109,7 @@ def _told(group: list[Mined]) -> Told:
     """The best of a group first; of changes the best that is a step's, where only one step has it."""
     steps = {one.finding.entities[0] for one in group if one.subject == "step"}
     first = group[0]
-    if first.finding.kind in _DATED and first.subject != "step" and len(steps) == 1:
+    if first.finding.kind != "error_signature" and first.subject != "step" and len(steps) == 1:
         alike = [one for one in group if one.subject == "step" and one.status == first.status]
         first = alike[0] if alike else first
     # Of the changes of one series the latest is the news, the others are what was before.

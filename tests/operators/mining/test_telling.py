@@ -57,6 +57,11 @@ def test_errors_of_a_component_are_one_line():
     assert line.sentence.endswith(" The same in b. Others that come back: “TestB” (8).")
 
 
+def test_a_flaky_step_and_its_pipeline_are_one_line():
+    [line] = told([mined("shop", "flaky", score=0.9), mined("shop/e2e", "flaky", subject="step", score=0.5)])
+    assert line.one.finding.entities == ("shop/e2e",) and line.sentence.endswith(" It shows in shop as well.")
+
+
 def test_no_component_fills_the_list_while_there_are_others():
     found = [mined("shop", score=0.9 - n / 100, key=f"a{n}") for n in range(8)]
     found += [mined(f"other-{n}", kind=f"kind-{n}", score=0.1) for n in range(7)]
