@@ -13,7 +13,8 @@ from flows.nightly.work import NightlyError
 from operators.mining import words
 from operators.mining.features import Feature
 from operators.mining.quality import Quality
-from operators.mining.results import Mined, also, together
+from operators.mining.results import Mined
+from operators.mining.telling import Told, told
 from operators.words import number
 
 MOST_FINDINGS = 60
@@ -143,13 +144,14 @@ def _warnings(result: Result) -> str:
 def _findings(found: Sequence[Mined]) -> str:
     if not found:
         return "<p>Nothing that holds: no pattern passed the checks. That is an answer, too.</p>"
-    groups = together(found)
-    items = "".join(_item(rank, *group) for rank, group in enumerate(groups[:MOST_FINDINGS], 1))
+    groups = told(found)
+    items = "".join(_item(rank, group) for rank, group in enumerate(groups[:MOST_FINDINGS], 1))
     more = f"<p>… and {len(groups) - MOST_FINDINGS} more, in the view nightly_findings.</p>"
     return f'<ol class="found">{items}</ol>' + (more if len(groups) > MOST_FINDINGS else "")
 
 
-def _item(rank: int, one: Mined, others: Sequence[Mined]) -> str:
+def _item(rank: int, group: Told) -> str:
+    one = group.one
     finding = one.finding
     numbers = [f"{finding.support:,} of {finding.total:,}"]
     if finding.effect_name in _EFFECTS:
@@ -158,7 +160,7 @@ def _item(rank: int, one: Mined, others: Sequence[Mined]) -> str:
     numbers.append("a count, no claim" if finding.q_value is None else f"q {finding.q_value:.2g}")
     check = f"<details><summary>SQL</summary><pre>{_e(finding.sql)}</pre></details>" if finding.sql else ""
     why = f" {_e(one.reason)}." if one.reason else ""
-    said = _e(finding.sentence + also(others))
+    said = _e(group.sentence)
     return (
         f'<li><span class="rank" title="score {one.score:.2f}">{rank}</span><div><p>{said}</p>'
         f'<p class="about"><span class="chip {one.status}">{one.status}</span>'

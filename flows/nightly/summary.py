@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flows.nightly.night import Night
 from flows.nightly.stages import Result
-from operators.mining.results import also, together
+from operators.mining.telling import listed
 
 COLOURS = {"confirmed": "green", "pending": "yellow"}
 
@@ -36,9 +36,9 @@ def show(console: Console, night: Night, result: Result, report: Path | None, li
         table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
         for name, wrap in (("score", False), ("", False), ("finding", True)):
             table.add_column(name, no_wrap=not wrap)
-        for found, others in together(result.found)[:limit]:
-            status = Text(found.status, style=COLOURS[found.status])
-            table.add_row(f"{found.score:.2f}", status, Text(found.finding.sentence + also(others)))
+        for told in listed(result.found)[:limit]:
+            status = Text(told.one.status, style=COLOURS[told.one.status])
+            table.add_row(f"{told.one.score:.2f}", status, Text(told.sentence))
         console.print(table)
     stored = result.stored
     if result.withheld:
