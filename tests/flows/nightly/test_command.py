@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import timedelta
 
 import psycopg
@@ -147,11 +148,10 @@ def test_the_stream_looks_for_the_rules_of_the_file(tmp_path):
         realtime.partition_config(settings)
 
 
-def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
-    """Failures of a, each followed by one of b: the stream says so before b fails."""
-    path, lines = tmp_path / "rules.json", []
-    write_rules(path, [MINED])
-    for number in range(40):
+def failures(numbers):
+    """Failures of a, each followed by one of b."""
+    lines = []
+    for number in numbers:
         for name, late in (("a", 0), ("b", 20)):
             end = planted.START + timedelta(hours=number, seconds=late)
             times = {"execution_start": (end - timedelta(seconds=5)).isoformat(), "execution_end": end.isoformat()}
@@ -163,7 +163,14 @@ def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
             }
             event = {"id": f"{name}{number}", "type": "dev.hindsight.pipeline.finished.v1", "time": end.isoformat()}
             lines.append({"specversion": "1.0", "source": "ci://x", "data": run | times} | event)
-    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
+    """The stream says that b will fail before it does."""
+    path = tmp_path / "rules.json"
+    write_rules(path, [MINED])
+    (tmp_path / "events.jsonl").write_text(failures(range(40)))
     settings = load(env_file=None, sequence_rules=path, database_url=database, recovery_dir=tmp_path / "recovery")
     realtime.run(settings, inputs=[tmp_path / "events.jsonl"])
     with psycopg.connect(database) as connection:
@@ -172,3 +179,35 @@ def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
             " WHERE pattern_type = 'sequence' GROUP BY entity"
         ).fetchall()
     assert found == [("b", 40, True)]
+
+
+def test_a_running_stream_takes_the_rules_of_the_last_night_without_a_restart(tmp_path, database):
+    """The default file, which is not there as the flow starts."""
+    events, began, done = tmp_path / "events.jsonl", time.monotonic(), set()
+    events.write_text(failures(range(20)))
+
+    def step(name, after_s, do):
+        if name not in done and time.monotonic() - began > after_s:
+            done.add(name)
+            do()
+
+    def stop():
+        step("rules", 2.5, lambda: write_rules(tmp_path / "nightly" / "sequence-rules.json", [MINED]))
+        step("a record, so that a snapshot is taken", 3.0, lambda: append(failures(range(20, 21))))
+        step("more", 5.5, lambda: append(failures(range(21, 40))))
+        return time.monotonic() - began > 8.0
+
+    def append(text):
+        with events.open("a") as out:
+            out.write(text)
+
+    settings = load(
+        env_file=None, data_dir=tmp_path, database_url=database, recovery_dir=tmp_path / "recovery", epoch_seconds=1,
+        metrics_port=0, maintenance_seconds=0,
+    )  # fmt: skip
+    realtime.run(settings, inputs=[events], follow=True, stop=stop)
+    with psycopg.connect(database) as connection:
+        count, first = connection.execute(
+            "SELECT count(*), min(opened_at) FROM detected_patterns WHERE pattern_type = 'sequence'"
+        ).fetchone()
+    assert 19 <= count <= 20 and first >= planted.START + timedelta(hours=20)
