@@ -26,3 +26,10 @@ class NightlySettings(BaseSettings):
         "when it has changed. Empty: `nightly/sequence-rules.json` in the data folder, if it is there. A file that is "
         "named must be there.",
     )
+    nightly_keep_days: int = Field(
+        7,
+        ge=1,
+        le=3650,
+        description="Days after which `hindsight nightly` deletes what an earlier night kept to go on from; reports "
+        "stay for 90.",
+    )

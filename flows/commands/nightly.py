@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from flows.nightly.stages import Result
     from operators.mining.history import History
 
-NEEDED = ("mlxtend", "networkx", "pandas", "prefixspan", "sklearn", "tsfresh")
-"""What the extra brings."""
+NEEDED = {
+    "mlxtend": "mlxtend", "networkx": "networkx", "pandas": "pandas", "prefixspan": "prefixspan",
+    "sklearn": "scikit-learn", "tsfresh": "tsfresh",
+}  # fmt: skip
+"""What the extra brings: modules and their packages."""
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
@@ -71,40 +75,76 @@ def command(
       hindsight nightly --date 2026-01-05 --days 90 --report night.html
       hindsight nightly --from 2025-01-01 --to 2026-01-01 --database-url postgresql://localhost/analytics
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise click.ClickException(f"{missing[0]} is missing: pip install 'hindsight[nightly]'")
-    from rich.console import Console  # noqa: PLC0415 -- `--help` loads none of it
-
-    from flows.cli import prepare  # noqa: PLC0415
+        are = "is" if len(missing) == 1 else "are"
+        raise click.ClickException(f"{', '.join(missing)} {are} missing: pip install 'hindsight[nightly]'")
+    from flows.cli import prepare  # noqa: PLC0415 -- `--help` loads none of it
     from flows.databases import chosen_url  # noqa: PLC0415
     from flows.nightly import flow, page, summary  # noqa: PLC0415
-    from flows.nightly.work import NightlyError  # noqa: PLC0415
+    from flows.nightly.pruning import REPORT, prune  # noqa: PLC0415
+    from flows.nightly.work import NightlyError, connect  # noqa: PLC0415
+    from flows.sequence_rules import rules_path  # noqa: PLC0415
     from flows.stopping import StopSignals  # noqa: PLC0415
+    from sources import nights  # noqa: PLC0415
 
     night = _night(date, since, until, days, not no_series_features)
     settings = prepare(database_url=database_url)
     folder = settings.data_dir / "nightly"
-    path = rules or settings.sequence_rules or folder / "sequence-rules.json"
-    written = None if no_report else report or folder / f"{night.label}-{night.id.hex[:12]}" / "report.html"
+    stream_reads = rules_path(settings)
+    path = rules or stream_reads
+    own = folder / f"{night.label}-{night.id.hex[:12]}"
+    written = None if no_report else report or own / REPORT
+    _check_places(path, own, written)
+    url = chosen_url(settings)
+    facts: dict[str, Any] = {}
 
-    def told(result: Result, history: History, seconds: float) -> dict[str, object]:
+    def told(result: Result, history: History, seconds: float) -> dict[str, Any]:
+        with connect(url) as connection:
+            facts["changed"] = changed = nights.changed(connection, night.id, night.until)
+            facts["newest"] = None if summary.has_events(result) else nights.newest_row(connection)
         if written is not None:
-            page.write(written, night, result, history, seconds)
-        return summary.facts(night, result, written, seconds)
+            page.write(written, night, result, history, seconds, changed)
+        return summary.facts(night, result, changed, written, seconds)
 
     try:
         with StopSignals() as wish, _progress() as show:
-            result, numbers = flow.run(
-                chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested
-            )
+            result, numbers = flow.run(url, night, folder, path, report=told, told=show, stop=lambda: wish.requested)
     except flow.Stopped as problem:
         click.echo(str(problem), err=True)
         click.get_current_context().exit(130)
     except NightlyError as problem:
         raise click.ClickException(str(problem)) from problem
-    summary.show(Console(), night, result, written, limit)
+    prune(folder, settings.nightly_keep_days)
+    summary.show(night, result, facts["changed"], written, limit, stream_reads=stream_reads, newest=facts["newest"])
     click.echo(json.dumps(numbers))
+
+
+def _check_places(rules: Path, folder: Path, report: Path | None) -> None:
+    """What would go wrong after an hour's work is said before it: a bad file of rules, a place that can't be written.
+
+    :raises click.UsageError: with one line.
+    """
+    from operators.detect.rules import RuleError, load_rules  # noqa: PLC0415
+
+    if rules.exists():
+        try:
+            load_rules(rules)
+        except RuleError as problem:
+            raise click.UsageError(f"{problem}: put it right or move it away, it would be overwritten") from None
+    places = {"rules": rules, "files of the night": folder / "report.html", "report": report}
+    for name, path in places.items():
+        if path is None:
+            continue
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trial = path.with_name(f".{path.name}.trial")
+            trial.touch()
+            trial.unlink()
+        except OSError as problem:
+            raise click.UsageError(f"{name}: {path} can't be written: {problem.strerror}") from None
 
 
 def _night(
@@ -112,17 +152,24 @@ def _night(
 ) -> Night:
     from flows.nightly.night import Night, night_of  # noqa: PLC0415
 
-    if since is None and until is None:
-        day = date or datetime.now(UTC) - timedelta(days=1)
-        made = night_of(day.replace(tzinfo=UTC), days)
-        return Night(made.since, made.until, made.engine, series_features=series_features)
-    if date is not None:
-        raise click.UsageError("--date and --from/--to exclude each other")
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if until is None else until
-    end = end.replace(tzinfo=UTC)
-    start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if since is None and until is None:
+            made = night_of((date or today - timedelta(days=1)).replace(tzinfo=UTC), days)
+            start, end = made.since, made.until
+        elif date is not None:
+            raise click.UsageError("--date and --from/--to exclude each other")
+        else:
+            end = (until or today).replace(tzinfo=UTC)
+            start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
+    except OverflowError:
+        raise click.UsageError(f"{days} days before {date or until:%Y-%m-%d} there is no calendar") from None
     if start >= end:
         raise click.UsageError("--from must be before --to")
+    # A night that has not been yet would pass for later than all that follow, and they would change nothing.
+    if end > today + timedelta(days=1):
+        name = "--date" if date is not None else "--to"
+        raise click.UsageError(f"{name} {date or until:%Y-%m-%d} is after today, {today:%Y-%m-%d} (UTC)")
     return Night(start, end, series_features=series_features)
 
 
