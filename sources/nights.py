@@ -28,7 +28,8 @@ SELECT max(at) FROM (
 
 _CHANGED = """
 SELECT
-    f.id, f.sentence, f.confidence_score, f.is_active, f.nights_missed, f.detected_at, f.found_at, f.last_seen,
+    f.id, f.sentence, f.confidence_score, NOT f.is_active AND p.pattern_data -> 'missed' ->> -1 = %(label)s,
+    f.nights_missed, f.detected_at, f.found_at, f.last_seen,
     (p.pattern_data -> 'missed') ? %(label)s AS missed
 FROM nightly_findings AS f JOIN detected_patterns AS p ON p.id = f.id
 WHERE f.detected_at <= %(night)s AND (f.found_at >= %(night)s OR (p.pattern_data -> 'missed') ? %(label)s)
@@ -102,12 +103,12 @@ def changed(connection: Connection[Any], run: uuid.UUID, night: datetime) -> Cha
     later: set[uuid.UUID] = set()
     weakened: list[Faded] = []
     retired: list[Faded] = []
-    for key, sentence, confidence, active, nights, detected, found, seen, missed in connection.execute(
+    for key, sentence, confidence, is_retired, nights, detected, found, seen, missed in connection.execute(
         _CHANGED.encode(), {"night": night, "label": night.isoformat()}
     ).fetchall():
         if missed:
             faded = Faded(sentence or "", confidence, nights, seen)
-            (weakened if active else retired).append(faded)
+            (retired if is_retired else weakened).append(faded)
             continue
         if found > night:
             later.add(key)

@@ -111,9 +111,9 @@ def _about(night: Night, seconds: float, changed: Changed | None) -> str:
 def _footer(night: Night) -> str:
     return (
         "</main><footer>Numbers are counts of the rows that were read; each finding names the SQL that counts them"
-        " again. Confirmed: also found in the last three tenths of the history, which it was not found in. Findings against"
-        f" chance keep a false discovery rate of {night.config.false_discovery_rate:.0%} for each kind of search."
-        " An association is no cause.</footer></body></html>"
+        " again. Confirmed: also found in the last three tenths of the history, which it was not found in. Findings"
+        f" against chance keep a false discovery rate of {night.config.false_discovery_rate:.0%} for each kind of"
+        " search. An association is no cause.</footer></body></html>"
     )
 
 

@@ -23,7 +23,7 @@ GRID, AXIS, BLANK = "#e4e7ea", "#000000", "#e9ecef"
 
 _SWAPPED = {
     INK: "ink", GOOD: "good", POOR: "poor", MUTED: "muted", NOTICE: "notice", GRID: "grid", AXIS: "axis",
-    BLANK: "blank",
+    BLANK: "blank", "#ffffff": "ground",
 }  # fmt: skip
 """Colours that the page may swap for those of a dark ground: `--p-…` of its style sheet."""
 

@@ -4,7 +4,7 @@ STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1f24; --muted: #59616a; --line: #d5d9de; --soft: #f3f5f7;
   --accent: #1b5a86; --good: #1f6a3c; --wait: #7d5200; --warn: #c2491a; --p-ink: #1f3b57; --p-good: #5f93b8;
   --p-poor: #c9541f; --p-muted: #7d8790; --p-notice: #a87400; --p-grid: #e4e7ea; --p-axis: #3c434a;
-  --p-blank: #e9ecef; }
+  --p-blank: #e9ecef; --p-ground: var(--ground); }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14171b; --text: #e6e9ec; --muted: #a6aeb6; --line: #39414a; --soft: #1e2329; --accent: #85bfe8;
     --good: #7fd6a2; --wait: #e9bd62; --warn: #f0936a; --p-ink: #9cc9ee; --p-good: #5b8fb5; --p-poor: #f08a52;
@@ -44,8 +44,8 @@ details { margin-top: .25rem; font-size: .85rem; }
 summary { cursor: pointer; color: var(--accent); padding: .2rem 0; width: max-content; }
 pre { white-space: pre-wrap; background: var(--soft); padding: .6rem .8rem; border-radius: .4rem; font-size: .8rem;
   margin: .3rem 0 0; }
-table { border-collapse: collapse; width: 100%; min-width: 34rem; font-size: .88rem; overflow-wrap: normal; }
-th { font-weight: 600; }
+table { border-collapse: collapse; width: 100%; min-width: 44rem; font-size: .88rem; overflow-wrap: normal; }
+th { font-weight: 600; } td:last-child { min-width: 10rem; }
 th, td { text-align: left; padding: .28rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 footer { color: var(--muted); font-size: .82rem; margin: 2.5rem 0 1rem; }

@@ -1,5 +1,6 @@
 """`hindsight nightly` as people call it: what it prints, writes and refuses; the rules that it hands to the stream."""
 
+import importlib.util
 import json
 import re
 import time
@@ -102,6 +103,10 @@ def test_the_sql_of_each_finding_counts_its_numbers_again_in_the_range_of_its_ni
         (("--date", "2026-02-01", "--to", "2026-01-01"), "exclude each other"),
         (("--date", "yesterday"), "Invalid value for '--date'"),
         (("--days", "0"), "Invalid value for '--days'"),
+        (("--date", "2999-01-01"), "--date 2999-01-01 is after today"),
+        (("--from", "2026-01-01", "--to", "2999-01-01"), "--to 2999-01-01 is after today"),
+        (("--date", "0001-01-01"), "365 days before 0001-01-01 there is no calendar"),
+        (("--date", "9999-12-31"), "9999-12-31"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(words, said, capsys):
@@ -125,6 +130,40 @@ def test_a_second_run_waits_for_nobody(database, tmp_path, capsys, monkeypatch):
         assert status == 1 and "another nightly run is at work" in err
     status, said, _, _ = call(capsys, "--database-url", database, "--no-report")
     assert (status, said["rows"].get("runs", 0), said["report"]) == (0, 0, None)
+
+
+def test_what_can_not_be_written_or_read_is_said_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ANALYTICS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(flow, "run", lambda *_, **__: pytest.fail("it began to work"))
+    broken, file = tmp_path / "rules.json", tmp_path / "file"
+    broken.write_text('{"version": 1, "rules": [{"id": 3}]}')
+    file.write_text("")
+    for words, said in (
+        (("--rules", broken), "rules.json: "),
+        (("--report", file / "night.html"), "report: "),
+        (("--report", tmp_path), "report: "),
+        (("--rules", file / "rules.json"), "rules: "),
+    ):
+        status, _, out, err = call(capsys, *words)
+        assert (status, out) == (2, "") and said in err and len(err.strip().splitlines()) == 1, err
+    monkeypatch.setenv("ANALYTICS_DATA_DIR", str(file / "data"))
+    status, _, _, err = call(capsys, "--rules", tmp_path / "new.json")
+    assert status == 2 and "files of the night: " in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "rules.json"]
+
+
+def test_all_that_is_missing_is_named_with_one_command(capsys, monkeypatch):
+    real = importlib.util.find_spec
+    gone = ("sklearn", "tsfresh")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name in gone else real(name, *more))
+    status, _, _, err = call(capsys)
+    assert status == 1
+    assert "scikit-learn, tsfresh are missing: pip install 'hindsight[nightly]'" in err
+
+
+def test_the_help_is_short(capsys):
+    assert run(["nightly", "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) <= 45
 
 
 def test_rules_that_people_wrote_stay_and_mined_ones_are_replaced(tmp_path):
