@@ -36,7 +36,7 @@ from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
 from operators.state import StateError
 from operators.steps.partition import PartitionLogic, partitions
-from sinks.maintain import Maintainer, MaintenanceError, maintain
+from sinks.maintain import Maintainer, MaintenanceError, Upkeep, maintain
 from sinks.prometheus import Metrics, is_fresh
 from sinks.timescale import DatabaseSink, DatabaseWriter, SinkError
 from sources.files import FileError, FileSource, topic_of
@@ -215,6 +215,16 @@ def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
         log.warning("upkeep of the database: %s", problem)
 
 
+def nights_told(metrics: Metrics) -> Callable[[Upkeep], None]:
+    """Let the metrics say when a night last finished."""
+
+    def tell(done: Upkeep) -> None:
+        if done.night_finished_at is not None:
+            metrics.night.set(done.night_finished_at.timestamp())
+
+    return tell
+
+
 def group(settings: Settings, metrics: Metrics, stop: Callable[[], bool] = lambda: False) -> None:
     """Group what a history's patterns were into incidents; people are told of the last hour's only."""
     try:
@@ -282,7 +292,7 @@ def run(
             following,
             recovery(settings, names) as config,
             panics_held_back(),
-            Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
+            Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0, nights_told(metrics)),
             alert_sender(settings, metrics) as alerts,
             Correlator(settings.database_url, config_of(settings, endless), alerts.offer, metrics.correlated),
         ):

@@ -163,14 +163,20 @@ def _night(
             end = (until or today).replace(tzinfo=UTC)
             start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
     except OverflowError:
-        raise click.UsageError(f"{days} days before {date or until:%Y-%m-%d} there is no calendar") from None
+        raise click.UsageError(
+            f"there is no calendar {days} days before, or a day after, {_day(date or until)}"
+        ) from None
     if start >= end:
         raise click.UsageError("--from must be before --to")
     # A night that has not been yet would pass for later than all that follow, and they would change nothing.
     if end > today + timedelta(days=1):
         name = "--date" if date is not None else "--to"
-        raise click.UsageError(f"{name} {date or until:%Y-%m-%d} is after today, {today:%Y-%m-%d} (UTC)")
+        raise click.UsageError(f"{name} {_day(date or until)} is after today, {_day(today)} (UTC)")
     return Night(start, end, series_features=series_features)
+
+
+def _day(time: datetime | None) -> str:
+    return "now" if time is None else time.date().isoformat()
 
 
 @contextmanager

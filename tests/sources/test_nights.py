@@ -21,8 +21,8 @@ def connection(database):
 def ran(connection, number, status="finished", at=NOW, ended=True):
     key = identity("nightly", str(number))
     connection.execute(
-        "INSERT INTO nightly_runs (id, range_start, range_end, status, problem, started_at, finished_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO nightly_runs (id, range_start, range_end, engine, status, problem, started_at, finished_at)"
+        " VALUES (%s, %s, %s, 'embedded', %s, %s, %s, %s)",
         [key, night(-30), night(number), status, "no room" if status == "failed" else None, at, at if ended else None],
     )
     return key
@@ -54,9 +54,10 @@ def test_what_a_night_changed_is_the_same_however_often_it_is_asked(connection):
     write(connection, [one, three], 3)
 
     first = nights.changed(connection, runs[0], night(0))
-    assert first.first == {one.id, gone.id} - {gone.id} and not first.is_latest
+    assert first.first == {one.id, gone.id} and not first.is_latest
     assert first.later == {one.id}
     second = nights.changed(connection, runs[1], night(1))
+    assert second.first == {two.id}
     assert (second.since, second.weakened[0].nights_missed) == ({one.id: night(0)}, 3)
     last = nights.changed(connection, runs[3], night(3))
     assert (last.first, last.since, last.later) == ({three.id}, {one.id: night(0)}, set())
@@ -72,7 +73,7 @@ def test_its_seconds_are_those_of_all_its_stages(connection):
     for part, seconds in (("a", 2.5), ("b", 4.0)):
         connection.execute(
             "INSERT INTO nightly_stages (run_id, stage, part, input, output, items, seconds)"
-            " VALUES (%s, 'mine', %s, '', '', 1, %s)",
+            " VALUES (%s, 'mine', %s, repeat('a', 64), repeat('b', 64), 1, %s)",
             [key, part, seconds],
         )
     assert nights.changed(connection, key, night(0)).seconds == 6.5

@@ -105,7 +105,7 @@ def test_the_sql_of_each_finding_counts_its_numbers_again_in_the_range_of_its_ni
         (("--days", "0"), "Invalid value for '--days'"),
         (("--date", "2999-01-01"), "--date 2999-01-01 is after today"),
         (("--from", "2026-01-01", "--to", "2999-01-01"), "--to 2999-01-01 is after today"),
-        (("--date", "0001-01-01"), "365 days before 0001-01-01 there is no calendar"),
+        (("--date", "0001-01-01"), "there is no calendar 365 days before, or a day after, 0001-01-01"),
         (("--date", "9999-12-31"), "9999-12-31"),
     ],
 )

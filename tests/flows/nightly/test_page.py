@@ -120,7 +120,7 @@ def test_it_fits_the_screen_and_can_be_read_by_everybody(browser, text, tmp_path
 CONTRAST = """() => {
   const rgb = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
   const light = text => { const [r, g, b] = rgb(text).map(v => { v /= 255;
-    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); 
+    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
   const ground = light(getComputedStyle(document.body).backgroundColor);
   const ratio = colour => { const l = light(colour);
