@@ -130,7 +130,7 @@ def read_status(url: str) -> Status:
             "SELECT topic, count(*) FROM dead_letters WHERE reason = %s GROUP BY topic", [_REFUSED]
         ).fetchall()
         patterns = connection.execute(
-            "SELECT severity, count(*) FROM detected_patterns WHERE is_active GROUP BY severity"
+            "SELECT severity, count(*) FROM open_patterns GROUP BY severity"
         ).fetchall()
         night = nights.latest(connection)
     topics: dict[str, Counts] = {}
