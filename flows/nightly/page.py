@@ -178,7 +178,7 @@ def _item(rank: int, one: Mined, others: Sequence[Mined], known: str, picture: i
         numbers.append(f"{size} {_EFFECTS[finding.effect_name]}")
     numbers.append("a count, no claim" if finding.q_value is None else f"q {finding.q_value:.2g}")
     check = f"<details><summary>SQL</summary><pre>{_e(finding.sql)}</pre></details>" if finding.sql else ""
-    why = f" {_e(one.reason)}." if one.reason else ""
+    why = f" {_e(one.reason[0].upper() + one.reason[1:])}." if one.reason else ""
     said = _e(finding.sentence + also(others))
     link = f' <a href="#picture-{picture}">picture</a>' if picture else ""
     return (
