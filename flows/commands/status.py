@@ -129,9 +129,7 @@ def read_status(url: str) -> Status:
         refused = connection.execute(
             "SELECT topic, count(*) FROM dead_letters WHERE reason = %s GROUP BY topic", [_REFUSED]
         ).fetchall()
-        patterns = connection.execute(
-            "SELECT severity, count(*) FROM open_patterns GROUP BY severity"
-        ).fetchall()
+        patterns = connection.execute("SELECT severity, count(*) FROM open_patterns GROUP BY severity").fetchall()
         night = nights.latest(connection)
     topics: dict[str, Counts] = {}
     for topic, outcome, reason, n, _ in cells:
