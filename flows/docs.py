@@ -125,7 +125,7 @@ def _type(field: FieldInfo) -> str:
     limits = {
         type(limit).__name__.lower(): getattr(limit, type(limit).__name__.lower(), None) for limit in field.metadata
     }
-    words: dict[object, str] = {int: "whole number", float: "number", Path: "folder", str: "text"}
+    words: dict[object, str] = {int: "whole number", float: "number", Path: "folder", Path | None: "path", str: "text"}
     text = words.get(kind, "JSON object" if typing.get_origin(kind) is dict else "list") if kind else "text"
     signs = {"ge": "≥ {:g}", "gt": "> {:g}", "le": "≤ {:,.10g}", "lt": "< {:g}"}
     shown = [sign.format(limits[key]).replace(",", "") for key, sign in signs.items() if limits.get(key) is not None]

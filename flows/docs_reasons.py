@@ -89,6 +89,10 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("column pipeline_executions.*: added", "Which commit and which configuration ran: failures follow from these."),
     ("column step_executions.pipeline_name: added", "A step's history over many runs is found without a join."),
     ("column task_executions.*: added", "Tasks are tried again, and errors are told apart by their class."),
+    (
+        "column performance_*.component_kind: added",
+        "A pipeline, a step, a project and an integration may have one name: each has its own baseline.",
+    ),
     ("column *.host: added", "The specification does not say whose resource it is."),
     (
         "index idx_system_metrics_collected_at: * → brin *",

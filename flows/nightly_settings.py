@@ -1,4 +1,4 @@
-"""The settings of what the nightly flow hands to the stream: part of `flows.settings.Settings`."""
+"""The settings of the nightly flow, and of what it hands to the stream: part of `flows.settings.Settings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _none(value: object) -> object:
 
 
 class NightlySettings(BaseSettings):
-    """What a process is told about mined rules."""
+    """Where mined rules are, and Spark for a history that is past one machine."""
 
     # --- sequences
     sequence_rules: Annotated[Path | None, BeforeValidator(_none)] = Field(
@@ -32,4 +32,17 @@ class NightlySettings(BaseSettings):
         le=3650,
         description="Days after which `hindsight nightly` deletes what an earlier night kept to go on from; reports "
         "stay for 90.",
+    )
+
+    # --- nightly on Spark
+    spark_master: str = Field(
+        "local[*]",
+        min_length=1,
+        description="Spark that `hindsight nightly --engine spark` counts on: `local[N]` for N cores of this machine, "
+        "or a cluster (`spark://HOST:PORT`, `yarn`, `k8s://…`).",
+    )
+    spark_dir: Annotated[Path | None, BeforeValidator(_none)] = Field(
+        None,
+        description="Folder for the files that Spark reads. Every machine of a cluster must see it under this path. "
+        "Empty: the night's folder.",
     )

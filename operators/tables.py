@@ -36,6 +36,8 @@ class Table(msgspec.Struct, frozen=True):
     `group`: for NEWEST, the columns of the thing that the events speak of. All rows of one group come from one event,
     the one with the greatest rank; for the same group a row with another `key` is removed when it has lost.
     `keep_first`: columns that an update leaves as they are (when a pattern was first written).
+    `first`: where all events of a key are one row, a column that the sink fills itself, and the one whose least value
+    among these events it holds.
     `time`: the column by which the table is cut into chunks or partitions.
     """
 
@@ -46,6 +48,7 @@ class Table(msgspec.Struct, frozen=True):
     group: tuple[str, ...] = ()
     rank: tuple[str, ...] = ("event_time", "event_id")
     keep_first: tuple[str, ...] = ()
+    first: tuple[str, str] | None = None
     time: str = ""
 
     @property
@@ -192,6 +195,7 @@ CODE_DEPENDENCIES = Table(
     ("codebase_id", "from_node", "to_node", "kind"),
     Merge.NEWEST,
     group=("codebase_id", "from_node", "to_node", "kind"),
+    first=("first_observed_at", "observed_at"),
 )
 PATTERN_CLASSIFICATIONS = Table(
     "pattern_classifications",

@@ -37,14 +37,16 @@ INSERT INTO detected_patterns (
     direction, opened_at, resolved_at, event_time, explanation
 ) VALUES (
     %(id)s, %(name)s, %(kind)s, %(category)s, %(data)s, %(algorithm)s, %(confidence)s, %(score)s, %(night)s, %(last)s,
-    %(support)s, true, %(entity)s, %(measure)s, 'info', %(direction)s, %(first)s, NULL, %(night)s, %(sentence)s
+    %(support)s, %(active)s, %(entity)s, %(measure)s, 'info', %(direction)s, %(first)s, %(resolved)s, %(night)s,
+    %(sentence)s
 )
 ON CONFLICT (id) DO UPDATE SET
     pattern_name = excluded.pattern_name, pattern_category = excluded.pattern_category,
     pattern_data = excluded.pattern_data, confidence_score = excluded.confidence_score,
     significance_score = excluded.significance_score, last_observed_at = excluded.last_observed_at,
-    observation_count = excluded.observation_count, is_active = true, entity = excluded.entity,
-    measure = excluded.measure, direction = excluded.direction, opened_at = excluded.opened_at, resolved_at = NULL,
+    observation_count = excluded.observation_count, is_active = excluded.is_active, entity = excluded.entity,
+    measure = excluded.measure, direction = excluded.direction, opened_at = excluded.opened_at,
+    resolved_at = excluded.resolved_at,
     detected_at = least(detected_patterns.detected_at, excluded.detected_at),
     event_time = least(detected_patterns.event_time, excluded.event_time), explanation = excluded.explanation
 """
@@ -117,24 +119,25 @@ ON CONFLICT (parent_pattern_id, child_pattern_id, relationship_type) DO UPDATE S
 
 _BASELINE = """
 INSERT INTO performance_baselines (
-    id, component_name, baseline_type, baseline_metrics, confidence_level, sample_size, established_at, valid_until,
-    is_active
+    id, component_name, component_kind, baseline_type, baseline_metrics, confidence_level, sample_size, established_at,
+    valid_until, is_active
 ) VALUES (
-    %(id)s, %(name)s, %(kind)s, %(metrics)s, %(level)s, %(size)s, %(at)s, %(until)s, NOT EXISTS (
+    %(id)s, %(name)s, %(of)s, %(kind)s, %(metrics)s, %(level)s, %(size)s, %(at)s, %(until)s, NOT EXISTS (
         SELECT FROM performance_baselines
-        WHERE component_name = %(name)s AND baseline_type = %(kind)s AND established_at > %(at)s)
+        WHERE component_name = %(name)s AND component_kind = %(of)s AND baseline_type = %(kind)s
+            AND established_at > %(at)s)
 )
-ON CONFLICT (component_name, baseline_type, established_at) DO UPDATE SET
+ON CONFLICT (component_name, component_kind, baseline_type, established_at) DO UPDATE SET
     baseline_metrics = excluded.baseline_metrics, confidence_level = excluded.confidence_level,
     sample_size = excluded.sample_size, valid_until = excluded.valid_until, is_active = excluded.is_active
 """
 
 _ANALYTICS = """
 INSERT INTO performance_analytics (
-    id, component_name, metric_type, baseline_value, current_value, performance_delta, measurement_window, analyzed_at,
-    context_metadata
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (component_name, metric_type, measurement_window, analyzed_at) DO UPDATE SET
+    id, component_name, component_kind, metric_type, baseline_value, current_value, performance_delta,
+    measurement_window, analyzed_at, context_metadata
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (component_name, component_kind, metric_type, measurement_window, analyzed_at) DO UPDATE SET
     baseline_value = excluded.baseline_value, current_value = excluded.current_value,
     performance_delta = excluded.performance_delta, context_metadata = excluded.context_metadata
 """
@@ -174,9 +177,11 @@ class Stored(msgspec.Struct):
 
 
 def write_patterns(
-    connection: Connection[Any], found: Sequence[Mined], miners: Collection[str], night: datetime
+    connection: Connection[Any], found: Sequence[Mined], miners: Collection[str], night: datetime, old: bool = False
 ) -> Stored:
-    """Bring the patterns up to date with a night that `miners` worked through: found, found again, missed, retired."""
+    """Bring the patterns up to date with a night: found, found again; missed and retired those of `miners`, which can
+    say that a pattern is gone. What only an `old` night finds, after which others were, is stored as past.
+    """
     known: dict[uuid.UUID, Before] = {}
     later: set[uuid.UUID] = set()
     of_miners: set[uuid.UUID] = set()
@@ -194,13 +199,14 @@ def write_patterns(
         if known[key].active and label not in known[key].missed
     }
     cursor = connection.cursor()
-    rows = [_row(one, night) for one in told]
+    rows = [_row(one, night, old) for one in told]
     cursor.executemany(_PATTERN.encode(), rows)
     for name, statement in _SPECIAL.items():
         chosen = [row for row in rows if name in row["tables"]]
         if chosen:
             cursor.executemany(statement.encode(), chosen)
     lines = moved(told, known)
+    lines += [line._replace(kind="resolved") for line in lines if old and line.kind == "opened"]
     out = Stored(new=sum(one.id not in known for one in told), missed=len(lost))
     out.again = len(told) - out.new
     for key, now, changes in faded(lost, label):
@@ -215,7 +221,7 @@ def write_patterns(
     return out
 
 
-def _row(one: Mined, night: datetime) -> dict[str, Any]:
+def _row(one: Mined, night: datetime, old: bool) -> dict[str, Any]:
     finding = one.finding
     details = msgspec.to_builtins(finding.evidence)
     data = {
@@ -240,7 +246,8 @@ def _row(one: Mined, night: datetime) -> dict[str, Any]:
         "tasks": _uuids(details.get("examples", ()) if one.subject == "task" else ()), "systems": systems,
         "impacts": plain({"impact": one.impact, "effect": finding.effect, "effect_name": finding.effect_name}),
         "counts": plain({"support": finding.support, "total": finding.total}),
-        "stability": {True: 1.0, None: 0.5, False: 0.0}[finding.stable],
+        "stability": {True: 1.0, None: 0.5, False: 0.0}[finding.stable], "active": not old,
+        "resolved": max(night, moment(finding.last_seen_us)) if old else None,
     }  # fmt: skip
 
 
@@ -280,38 +287,36 @@ def write_relations(connection: Connection[Any], rows: Sequence[Relation], night
 
 
 def write_baselines(connection: Connection[Any], rows: Sequence[Baseline], now: Sequence[Analytics]) -> None:
-    """What is usual; of several things of one name (a pipeline and a project) the first. Older baselines rest."""
-    first: dict[tuple[str, str], Baseline] = {}
-    for row in rows:
-        first.setdefault((row.component_name, row.baseline_type), row)
+    """What is usual, and how the last windows compare. What an earlier night called usual rests (it may have been
+    written before kinds were: then under no kind)."""
     cursor = connection.cursor()
-    if first:
+    if rows:
         cursor.executemany(
-            b"UPDATE performance_baselines SET is_active = false"
-            b" WHERE component_name = %s AND baseline_type = %s AND established_at < %s AND is_active",
-            [(row.component_name, row.baseline_type, row.established_at) for row in first.values()],
+            b"UPDATE performance_baselines SET is_active = false WHERE component_name = %s"
+            b" AND component_kind IN (%s, '') AND baseline_type = %s AND established_at < %s AND is_active",
+            [(row.component_name, row.component_kind, row.baseline_type, row.established_at) for row in rows],
         )
         cursor.executemany(_BASELINE.encode(), [
-            {"id": row.id, "name": row.component_name, "kind": row.baseline_type,
+            {"id": row.id, "name": row.component_name, "of": row.component_kind, "kind": row.baseline_type,
              "metrics": plain(row.baseline_metrics), "level": row.confidence_level, "size": row.sample_size,
              "at": row.established_at, "until": row.valid_until}
-            for row in first.values()
+            for row in rows
         ])  # fmt: skip
-    kept: dict[tuple[str, str, Any], Analytics] = {}
-    for one in now:
-        kept.setdefault((one.component_name, one.metric_type, one.measurement_window), one)
-    if kept:
-        times = sorted({one.analyzed_at for one in kept.values()})
+    if now:
+        times = sorted({one.analyzed_at for one in now})
         connection.execute("SELECT ensure_partitions('performance_analytics'::regclass, %s::timestamptz[])", [times])
         cursor.executemany(_ANALYTICS.encode(), [
-            (one.id, one.component_name, one.metric_type, one.baseline_value, one.current_value, one.performance_delta,
-             one.measurement_window, one.analyzed_at, plain(one.context_metadata))
-            for one in kept.values()
+            (one.id, one.component_name, one.component_kind, one.metric_type, one.baseline_value, one.current_value,
+             one.performance_delta, one.measurement_window, one.analyzed_at, plain(one.context_metadata))
+            for one in now
         ])  # fmt: skip
 
 
 def write_features(connection: Connection[Any], rows: Sequence[Feature], night: datetime) -> None:
-    """What features there are, where each comes from and what it is worth; `created_at` is the first night."""
+    """What features there are, where each comes from and what it is worth; `created_at` is the first night.
+
+    What an earlier night had and this one has not (an axis of another group) is no longer active.
+    """
     values = [
         (identity("feature", f"{row.of}\0{row.name}"), f"{row.of}.{row.name}"[:255], row.kind, row.logic,
          row.importance, row.correlation, night, row.selected, plain(row.lineage | {"night": night.isoformat()}))
@@ -319,6 +324,11 @@ def write_features(connection: Connection[Any], rows: Sequence[Feature], night: 
     ]  # fmt: skip
     if values:
         connection.cursor().executemany(_FEATURE.encode(), values)
+    connection.execute(
+        "UPDATE feature_engineering SET is_active = false WHERE model_id IS NULL AND is_active AND NOT id = ANY(%s)"
+        " AND (performance_impact ->> 'night')::timestamptz < %s",
+        [[value[0] for value in values], night],
+    )
 
 
 def write_quality(connection: Connection[Any], run: uuid.UUID, rows: Sequence[Quality]) -> None:

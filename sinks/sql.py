@@ -63,10 +63,16 @@ def _keep(table: Table) -> sql.Composed:
     )
 
 
-def _assignments(table: Table) -> sql.Composed:
-    skip = {*table.key, *table.keep_first}
+def _assignments(table: Table, newer: sql.Composable | None = None) -> sql.Composed:
+    """What an update sets; with `newer`, a condition on both rows, only where that holds."""
+    names = [name for name in table.names if name not in {*table.key, *table.keep_first}]
+    if newer is None:
+        return sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names)
     return sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in table.names if name not in skip
+        sql.SQL("{c} = CASE WHEN {w} THEN {m} ELSE {h} END").format(
+            c=sql.Identifier(name), w=newer, m=sql.Identifier("excluded", name), h=sql.Identifier(table.name, name)
+        )
+        for name in names
     )
 
 
@@ -86,19 +92,25 @@ def _greatest_first(table: Table) -> sql.Composed:
 
 def _replace_older(table: Table) -> sql.Composed:
     """Where a group has one row only: the staged row with the greatest rank, unless the table's row is as new."""
+    newer = sql.SQL("{} > {}").format(_row("excluded", table.rank), _row(table.name, table.rank))
+    name: sql.Composable = sql.SQL("")
+    value: sql.Composable = sql.SQL("")
+    update, when = _assignments(table), newer
+    if table.first is not None:
+        first, of = (sql.Identifier(column) for column in table.first)
+        held, made = sql.Identifier(table.name, table.first[0]), sql.Identifier("excluded", table.first[0])
+        name = sql.SQL(", {}").format(first)
+        value = sql.SQL(", min({}) OVER (PARTITION BY {})").format(of, _names(table.key))
+        least = sql.SQL(", {f} = least({h}, {m})").format(f=first, h=held, m=made)
+        update = _assignments(table, newer) + least
+        when = sql.SQL("{} OR {} < {}").format(newer, made, held)
     return sql.SQL(
-        "INSERT INTO {t} ({c}) SELECT DISTINCT ON ({k}) {c} FROM {s} ORDER BY {k}, {rank}"
-        " ON CONFLICT ({k}) DO UPDATE SET {a} WHERE {xr} > {or_}"
+        "INSERT INTO {t} ({c}{n}) SELECT DISTINCT ON ({k}) {c}{v} FROM {s} ORDER BY {k}, {rank}"
+        " ON CONFLICT ({k}) DO UPDATE SET {a} WHERE {when}"
     ).format(
-        t=sql.Identifier(table.name),
-        c=_names(table.names),
-        k=_names(table.key),
-        s=sql.Identifier(stage_name(table)),
-        rank=_greatest_first(table),
-        a=_assignments(table),
-        xr=_row("excluded", table.rank),
-        or_=_row(table.name, table.rank),
-    )
+        t=sql.Identifier(table.name), c=_names(table.names), n=name, v=value, k=_names(table.key),
+        s=sql.Identifier(stage_name(table)), rank=_greatest_first(table), a=update, when=when,
+    )  # fmt: skip
 
 
 def _winners(table: Table) -> sql.Composed:

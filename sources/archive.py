@@ -1,11 +1,13 @@
 """History out of the database, a piece at a time: what the nightly flow reads, as tables of `operators.mining.history`.
 
-A piece is a table's rows of a month (tables without an event time: all of it). It is read through a server-side cursor,
-and fingerprinted on the server, so that a run that was killed need not read it again.
+A piece is a table's rows of a month, or of some days of a month with many (tables without an event time: all of it). It
+is read through a server-side cursor, and fingerprinted on the server, so that a run that was killed need not read it
+again.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import calendar
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import msgspec
@@ -16,6 +18,9 @@ from operators.mining.sequence_sql import OF_STREAM, PATTERN_TOKEN
 
 CHUNK = 10_000
 """Rows fetched at a time from the server-side cursor."""
+
+PIECE_ROWS = 100_000
+"""Rows from which a month is read in several pieces; a day is never cut."""
 
 MOST_SERIES = 2_000
 """Series that are read by day: those that patterns opened in first, then those with the most days."""
@@ -34,8 +39,17 @@ _AT = {
     "steps": "execution_start",
     "task_executions": "execution_start",
     "integration_events": "event_timestamp",
+    "code_changes": "collected_at",
 }
 """Tables that are cut by time, and the column that cuts them."""
+
+_CHANGES: LiteralString = (
+    "metric_name = 'lines_changed' AND starts_with(source_system, 'code:') AND metric_tags ? 'path'"
+)
+"""What `code.measured` says of a file that a commit touched, among all metrics."""
+
+_WHERE: dict[str, LiteralString] = {"code_changes": _CHANGES}
+"""Of tables that hold other things too, which rows are meant."""
 
 _SQL = {
     "runs": """
@@ -65,8 +79,14 @@ FROM tasks WHERE coalesce(created_at, updated_at) < %(to)s ORDER BY id""",
 SELECT parent_task_id::text, dependent_task_id::text, dependency_type, created_at
 FROM task_dependencies WHERE created_at < %(to)s ORDER BY id""",
     "code_dependencies": """
-SELECT codebase_id, from_node, to_node, kind, commit_sha, observed_at
-FROM code_dependencies WHERE observed_at < %(to)s ORDER BY codebase_id, from_node, to_node, kind""",
+SELECT codebase_id, from_node, to_node, kind, commit_sha, observed_at, coalesce(first_observed_at, observed_at)
+FROM code_dependencies WHERE coalesce(first_observed_at, observed_at) < %(to)s
+ORDER BY codebase_id, from_node, to_node, kind""",
+    "code_changes": f"""
+SELECT event_key::text, substr(source_system, 6), metric_tags ->> 'path', metric_tags ->> 'commit_sha', collected_at,
+    metric_value
+FROM system_metrics WHERE {_CHANGES} AND collected_at >= %(from)s AND collected_at < %(to)s
+ORDER BY collected_at, event_key""",
     "patterns": f"""
 SELECT id::text, {PATTERN_TOKEN}, entity, measure, severity, confidence_score, opened_at, resolved_at
 FROM detected_patterns WHERE {OF_STREAM} AND opened_at >= %(from)s AND opened_at < %(to)s ORDER BY opened_at, id""",
@@ -100,21 +120,30 @@ ORDER BY coalesce(patterns, 0) DESC, days DESC, entity, measure LIMIT %(most)s""
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Rows of a table from `start` to before `end`. `series`: of daily and hourly ones, (entity, measure) pairs."""
+    """Rows of a table from `start` to before `end`. `series`: of daily and hourly ones, (entity, measure) pairs.
+
+    `rows`: how many there were when pieces were made, 0 where nobody counted. `part`: whether it is one of several of
+    its month.
+    """
 
     table: str
     start: datetime
     end: datetime
     series: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+    part: bool = False
 
     @property
     def name(self) -> str:
-        """What it is called in `nightly_stages`: its table, and its month where it is cut by time.
+        """What it is called in `nightly_stages`: its table, and where it is cut by time its month, or its first day.
 
-        >>> Piece("runs", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)).name
-        'runs/2026-01'
+        >>> piece = Piece("runs", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+        >>> piece.name, msgspec.structs.replace(piece, part=True).name
+        ('runs/2026-01', 'runs/2026-01-01')
         """
-        return f"{self.table}/{self.start:%Y-%m}" if self.table in _AT else self.table
+        if self.table not in _AT:
+            return self.table
+        return f"{self.table}/{self.start:%Y-%m-%d}" if self.part else f"{self.table}/{self.start:%Y-%m}"
 
 
 def series_of_interest(connection: Connection[Any], since: datetime, until: datetime) -> list[tuple[str, str]]:
@@ -125,14 +154,41 @@ def series_of_interest(connection: Connection[Any], since: datetime, until: date
 
 def first_row(connection: Connection[Any]) -> datetime | None:
     """The earliest time of any table that is cut by time; None when they are empty."""
-    parts = [f"SELECT min({column}) AS at FROM {_table(name)}" for name, column in _AT.items()]
+    parts = [f"SELECT min({column}) AS at FROM {_table(name)}" for name, column in _AT.items() if name not in _WHERE]
     parts += ["SELECT min(created_at) FROM tasks", "SELECT min(time) FROM rollups_5m"]
     row = connection.execute(f"SELECT min(at) FROM ({' UNION ALL '.join(parts)}) AS s".encode()).fetchone()
     return None if row is None else row[0]
 
 
+def by_month(table: str, days: Sequence[tuple[datetime, int]], since: datetime, until: datetime) -> list[Piece]:
+    """Days (their start, UTC, and their rows; in order) put together: a month is a piece, or several.
+
+    >>> days = [(datetime(2026, 1, day, tzinfo=UTC), 60_000) for day in (1, 2, 31)]
+    >>> [(piece.name, piece.rows) for piece in by_month("runs", days, days[0][0], datetime(2026, 2, 1, tzinfo=UTC))]
+    [('runs/2026-01-01', 60000), ('runs/2026-01-02', 60000), ('runs/2026-01-31', 60000)]
+    """
+    months: dict[datetime, list[tuple[datetime, int]]] = {}
+    for day, rows in days:
+        months.setdefault(day.replace(day=1), []).append((day, rows))
+    out = []
+    for month, inside in months.items():
+        groups: list[list[tuple[datetime, int]]] = [[]]
+        for day, rows in inside:
+            if groups[-1] and sum(count for _, count in groups[-1]) + rows > PIECE_ROWS:
+                groups.append([])
+            groups[-1].append((day, rows))
+        end = month + timedelta(days=calendar.monthrange(month.year, month.month)[1])
+        starts = [month, *(group[0][0] for group in groups[1:]), end]
+        for start, following, group in zip(starts, starts[1:], groups, strict=False):
+            count = sum(rows for _, rows in group)
+            piece = Piece(table, max(start, since), min(following, until), rows=count, part=len(groups) > 1)
+            out.append(piece)
+    return out
+
+
 def pieces(connection: Connection[Any], since: datetime, until: datetime) -> list[Piece]:
-    """What the history from `since` to `until` is read in: for each table its months that have rows, in order."""
+    """What the history from `since` to `until` is read in: for each table its months that have rows, or their
+    parts, in order."""
     out: list[Piece] = []
     for table in FRAMES:
         if table in ("daily", "hourly"):
@@ -140,14 +196,12 @@ def pieces(connection: Connection[Any], since: datetime, until: datetime) -> lis
             some = chosen if table == "daily" else chosen[:MOST_HOURLY]
             out.append(Piece(table, since, until, tuple(some)))
         elif table in _AT:
-            rows = connection.execute(
-                f"SELECT DISTINCT date_trunc('month', {_AT[table]}, 'UTC') FROM {_table(table)}"
-                f" WHERE {_AT[table]} >= %s AND {_AT[table]} < %s ORDER BY 1".encode(),
+            days = connection.execute(
+                f"SELECT date_trunc('day', {_AT[table]}, 'UTC'), count(*) FROM {_table(table)} WHERE {_AT[table]} >= %s"
+                f" AND {_AT[table]} < %s AND {_WHERE.get(table, 'true')} GROUP BY 1 ORDER BY 1".encode(),
                 [since, until],
             ).fetchall()
-            for month in (row[0].astimezone(UTC) for row in rows):
-                following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
-                out.append(Piece(table, max(month, since), min(following, until)))
+            out += by_month(table, [(day.astimezone(UTC), rows) for day, rows in days], since, until)
         else:
             out.append(Piece(table, since, until))
     return out
@@ -181,5 +235,8 @@ def _values(piece: Piece) -> dict[str, Any]:
 
 
 def _table(name: str) -> LiteralString:
-    tables: dict[str, LiteralString] = {"runs": "pipeline_executions", "steps": "step_executions"}
-    return tables.get(name) or ("task_executions" if name == "task_executions" else "integration_events")
+    tables: dict[str, LiteralString] = {
+        "runs": "pipeline_executions", "steps": "step_executions", "task_executions": "task_executions",
+        "code_changes": "system_metrics",
+    }  # fmt: skip
+    return tables.get(name, "integration_events")

@@ -72,7 +72,6 @@ class Changed(msgspec.Struct, frozen=True):
     `first` are patterns that it was the first to find, `since` those that an earlier night had found, and which;
     `later` those that a later night has judged since. `seconds`: what all its stages took, also those of runs before
     this one.
-    `is_latest`: no later night has finished.
     """
 
     first: frozenset[uuid.UUID]
@@ -81,7 +80,6 @@ class Changed(msgspec.Struct, frozen=True):
     weakened: tuple[Faded, ...]
     retired: tuple[Faded, ...]
     seconds: float
-    is_latest: bool
 
 
 def latest(connection: Connection[Any]) -> Latest | None:
@@ -116,12 +114,6 @@ def changed(connection: Connection[Any], run: uuid.UUID, night: datetime) -> Cha
             first.add(key)
         else:
             since[key] = detected
-    row = connection.execute(
-        "SELECT (SELECT coalesce(sum(seconds), 0) FROM nightly_stages WHERE run_id = %s),"
-        " NOT EXISTS (SELECT FROM nightly_runs WHERE status = 'finished' AND range_end > %s)",
-        [run, night],
-    ).fetchone()
-    seconds, is_latest = row or (0.0, True)
-    return Changed(
-        frozenset(first), since, frozenset(later), tuple(weakened), tuple(retired), float(seconds), is_latest
-    )
+    row = connection.execute("SELECT sum(seconds) FROM nightly_stages WHERE run_id = %s", [run]).fetchone()
+    seconds = float(row[0]) if row and row[0] is not None else 0.0
+    return Changed(frozenset(first), since, frozenset(later), tuple(weakened), tuple(retired), seconds)

@@ -7,17 +7,17 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 if TYPE_CHECKING:
     from flows.nightly.night import Night, Stage
     from flows.nightly.stages import Result
-    from operators.mining.history import History
+    from flows.spark.engine import SparkEngine
 
 NEEDED = {
     "mlxtend": "mlxtend", "networkx": "networkx", "pandas": "pandas", "prefixspan": "prefixspan",
@@ -48,6 +48,20 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 )
 @click.option("--no-report", is_flag=True, help="Write no report.")
 @click.option("--no-series-features", is_flag=True, help="Leave out the features of time series.")
+@click.option(
+    "--engine",
+    type=click.Choice(["embedded", "spark"]),
+    default="embedded",
+    show_default=True,
+    help="What counts sets and sequences: this process, or Spark (the extra hindsight[spark]).",
+)
+@click.option("--spark-master", metavar="MASTER", help="Spark for --engine spark. [ANALYTICS_SPARK_MASTER]")
+@click.option(
+    "--spark-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Files for Spark, where all its machines see them. [ANALYTICS_SPARK_DIR]",
+)
 @click.option("--limit", type=click.IntRange(0), default=10, show_default=True, help="Findings that are listed.")
 def command(
     date: datetime | None,
@@ -59,6 +73,9 @@ def command(
     report: Path | None,
     no_report: bool,
     no_series_features: bool,
+    engine: Literal["embedded", "spark"],
+    spark_master: str | None,
+    spark_dir: Path | None,
     limit: int,
 ) -> None:
     """Find what keeps happening in the history of a database: rules, sequences, flaky steps, changes, baselines.
@@ -74,12 +91,17 @@ def command(
       hindsight nightly
       hindsight nightly --date 2026-01-05 --days 90 --report night.html
       hindsight nightly --from 2025-01-01 --to 2026-01-01 --database-url postgresql://localhost/analytics
+      hindsight nightly --engine spark --spark-master spark://head:7077 --spark-dir /shared/hindsight
     """
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         are = "is" if len(missing) == 1 else "are"
         raise click.ClickException(f"{', '.join(missing)} {are} missing: pip install 'hindsight[nightly]'")
-    from flows.cli import prepare  # noqa: PLC0415 -- `--help` loads none of it
+    if engine == "embedded" and (spark_master or spark_dir):
+        raise click.UsageError("--spark-master and --spark-dir are for --engine spark")
+    from msgspec.structs import replace  # noqa: PLC0415 -- `--help` loads none of it
+
+    from flows.cli import prepare  # noqa: PLC0415
     from flows.databases import chosen_url  # noqa: PLC0415
     from flows.nightly import flow, page, summary  # noqa: PLC0415
     from flows.nightly.pruning import REPORT, prune  # noqa: PLC0415
@@ -88,35 +110,42 @@ def command(
     from flows.stopping import StopSignals  # noqa: PLC0415
     from sources import nights  # noqa: PLC0415
 
-    night = _night(date, since, until, days, not no_series_features)
-    settings = prepare(database_url=database_url)
+    night = replace(_night(date, since, until, days, not no_series_features), engine=engine)
+    settings = prepare(database_url=database_url, spark_master=spark_master, spark_dir=spark_dir)
     folder = settings.data_dir / "nightly"
     stream_reads = rules_path(settings)
     path = rules or stream_reads
-    own = folder / f"{night.label}-{night.id.hex[:12]}"
-    written = None if no_report else report or own / REPORT
-    _check_places(path, own, written)
+    own = f"{night.label}-{night.id.hex[:12]}"
+    written = None if no_report else report or folder / own / REPORT
+    _check_places(path, folder / own, written)
     url = chosen_url(settings)
     facts: dict[str, Any] = {}
 
-    def told(result: Result, history: History, seconds: float) -> dict[str, Any]:
+    def told(result: Result, daily: Any, seconds: float) -> dict[str, Any]:
         with connect(url) as connection:
-            facts["changed"] = changed = nights.changed(connection, night.id, night.until)
+            changed = nights.changed(connection, night.id, night.until)
             facts["newest"] = None if summary.has_events(result) else nights.newest_row(connection)
         if written is not None:
-            page.write(written, night, result, history, seconds, changed)
+            page.write(written, night, result, daily, seconds, changed)
         return summary.facts(night, result, changed, written, seconds)
 
     try:
-        with StopSignals() as wish, _progress() as show:
-            result, numbers = flow.run(url, night, folder, path, report=told, told=show, stop=lambda: wish.requested)
+        spark: AbstractContextManager[SparkEngine | None] = nullcontext()
+        if engine == "spark":
+            shared = settings.spark_dir
+            spark = _spark(settings.spark_master, shared / f"hindsight-{own}" if shared else folder / own / "spark")
+        with StopSignals() as wish, _progress() as show, spark as counting:
+            result, numbers = flow.run(
+                url, night, folder, path, report=told, told=show, stop=lambda: wish.requested,
+                engine=counting,
+            )  # fmt: skip
     except flow.Stopped as problem:
         click.echo(str(problem), err=True)
         click.get_current_context().exit(130)
     except NightlyError as problem:
         raise click.ClickException(str(problem)) from problem
     prune(folder, settings.nightly_keep_days)
-    summary.show(night, result, facts["changed"], written, limit, stream_reads=stream_reads, newest=facts["newest"])
+    summary.show(night, result, written, limit, stream_reads=stream_reads, newest=facts["newest"])
     click.echo(json.dumps(numbers))
 
 
@@ -145,6 +174,16 @@ def _check_places(rules: Path, folder: Path, report: Path | None) -> None:
             trial.unlink()
         except OSError as problem:
             raise click.UsageError(f"{name}: {path} can't be written: {problem.strerror}") from None
+
+
+def _spark(master: str, folder: Path) -> SparkEngine:
+    from flows.spark.engine import SparkEngine  # noqa: PLC0415
+    from flows.spark.session import missing  # noqa: PLC0415
+
+    lack = missing()
+    if lack is not None:
+        raise click.ClickException(lack)
+    return SparkEngine(master, folder)
 
 
 def _night(

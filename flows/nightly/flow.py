@@ -20,11 +20,11 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from threadpoolctl import threadpool_limits
 
 from flows.guard import Guard, panics_held_back
-from flows.nightly.miners import MINERS
 from flows.nightly.night import Night, Stage
-from flows.nightly.stages import Featured, Loaded, Result, Stages
+from flows.nightly.shards import Loaded
+from flows.nightly.stages import Featured, Result, Stages
 from flows.nightly.work import NightlyError, Work, connect
-from operators.mining.history import History
+from operators.mining.engine import Engine
 from operators.mining.validate import Judged
 from sources.archive import Piece
 
@@ -94,7 +94,9 @@ def build(stages: Stages, sink: ResultSink, guard: Guard) -> Dataflow:
         return stages.features()
 
     featured = op.map("features", history, guard.call(features))
-    names = op.flat_map("miners", featured, lambda _: list(MINERS))
+    shards = op.flat_map("shards", featured, lambda _: list(range(stages.shards.count)))
+    looked = _together("looks", op.map("look", shards, guard.call(stages.look)))
+    names = op.flat_map("miners", looked, lambda _: list(stages.miners))
     found = op.map("mine", names, guard.call(stages.mine))
     verdicts = _together("verdicts", op.map("validate", found, guard.call(stages.validate)))
 
@@ -133,11 +135,14 @@ def run(
     folder: Path,
     rules: Path,
     *,
-    report: Callable[[Result, History, float], dict[str, Any]] = lambda *_: {},
+    report: Callable[[Result, Any, float], dict[str, Any]] = lambda *_: {},
     told: Callable[[Stage, str], object] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
+    engine: Engine | None = None,
 ) -> tuple[Result, dict[str, Any]]:
-    """Work through a night; give the result and what `report` made of it, which is the run's summary.
+    """Work through a night; give the result and what `report` made of it and of the daily series: the run's summary.
+
+    `engine` counts for the miners; None: the embedded one.
 
     :raises NightlyError: with one line. Started again, the run goes on where it ended.
     """
@@ -151,7 +156,7 @@ def run(
     with connect(url) as connection:
         work = Work(connection, folder, night)
         try:
-            stages = Stages(work, rules, begun)
+            stages = Stages(work, rules, begun, engine)
             sink, guard = ResultSink(), Guard()
             # Threads of the linear algebra wait for each other on tables this small, and sum in no fixed order.
             with _first_problem(guard), threadpool_limits(1):
@@ -159,7 +164,7 @@ def run(
             if not sink.results:
                 raise NightlyError("the dataflow ended without a result")
             begun("report", "")
-            summary = report(sink.results[0], stages.history, time.monotonic() - start)
+            summary = report(sink.results[0], stages.shards.whole(("daily",)).daily, time.monotonic() - start)
             work.note("report", "", night.digest("report"), night.digest("report"), 1, None, 0.0)
             work.ended(summary)
         except BaseException as problem:

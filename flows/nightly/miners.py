@@ -6,6 +6,7 @@ from operators.mining.baselines import BaselineMiner
 from operators.mining.chains import ChainMiner
 from operators.mining.changes import ChangeMiner
 from operators.mining.clusters import ErrorClusterMiner, ShapeClusterMiner
+from operators.mining.engine import Engine
 from operators.mining.failure_modes import FailureModeMiner, PropagationMiner
 from operators.mining.finding import Miner
 from operators.mining.flaky import FlakyMiner
@@ -25,12 +26,12 @@ class Looking(NamedTuple):
     tables: tuple[str, ...]
 
 
-MINERS: dict[str, Looking] = {
-    one.miner.name: one
-    for one in (
-        Looking(RuleMiner(), (*ENDS, "tasks")),
-        Looking(ItemsetMiner(), ("runs", "steps")),
-        Looking(SequenceMiner(), (*ENDS, "patterns")),
+def miners(engine: Engine | None = None) -> dict[str, Looking]:
+    """By name, in the order in which they work; those that count sets and sequences do so by `engine`."""
+    every = (
+        Looking(RuleMiner(engine), (*ENDS, "tasks")),
+        Looking(ItemsetMiner(engine), ("runs", "steps")),
+        Looking(SequenceMiner(engine), (*ENDS, "patterns")),
         Looking(FailureModeMiner(), ENDS),
         Looking(PropagationMiner(), ENDS),
         Looking(FlakyMiner(), ("runs", "steps", "task_executions")),
@@ -43,5 +44,8 @@ MINERS: dict[str, Looking] = {
         Looking(GraphMiner(), ("code_dependencies",)),
         Looking(ChainMiner(), ("runs", "steps", "tasks", "task_executions", "task_dependencies")),
     )
-}
-"""By name, in the order in which they work."""
+    return {one.miner.name: one for one in every}
+
+
+MINERS = miners()
+"""With the embedded engine."""

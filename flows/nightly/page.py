@@ -17,7 +17,6 @@ from flows.nightly.work import NightlyError
 from operators.mining import words
 from operators.mining.baselines import FEWEST_NOW, Analytics, Baseline
 from operators.mining.features import Feature
-from operators.mining.history import History
 from operators.mining.quality import Quality
 from operators.mining.results import Mined, also, together
 from operators.words import number
@@ -41,35 +40,33 @@ _WINDOWS = {"daily": "day", "weekly": "week", "monthly": "30 days"}
 _METRICS = {"error_rate": "share failed", "response_time": "median duration"}
 
 
-def write(
-    path: Path, night: Night, result: Result, history: History, seconds: float, changed: Changed | None = None
-) -> None:
-    """Write the report, whole or not at all. Without matplotlib it has no pictures, and says so. `changed`: what is
-    known of the nights before.
+def write(path: Path, night: Night, result: Result, daily: Any, seconds: float, changed: Changed | None = None) -> None:
+    """Write the report, whole or not at all; `daily` are the series by day. Without matplotlib it has no pictures, and
+    says so. `changed`: what is known of the nights before.
 
     :raises NightlyError: when the file can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(page(night, result, history, seconds, changed), encoding="utf-8")
+        fresh.write_text(page(night, result, daily, seconds, changed), encoding="utf-8")
         fresh.replace(path)
     except OSError as problem:
         raise NightlyError(f"{path}: {problem.strerror}") from None
 
 
-def page(night: Night, result: Result, history: History, seconds: float, changed: Changed | None = None) -> str:
+def page(night: Night, result: Result, daily: Any, seconds: float, changed: Changed | None = None) -> str:
     """The report as HTML."""
     title = f"Hindsight: the night after {_last_day(night)}"
     groups = together(result.found)[:MOST_FINDINGS]
     ranks = {one.finding.sentence: rank for rank, (one, _) in enumerate(groups, 1)}
-    pictures = _pictures(result, history)
+    pictures = _pictures(result, daily)
     drawn = {ranks[name]: at for at, (name, _) in enumerate(pictures, 1) if name in ranks}
     sections = [
         ("findings", "Findings", _findings(result.found, changed, drawn)),
         ("faded", "Not found again", _faded(changed)),
         ("pictures", "Pictures", _shown(pictures, ranks)),
-        ("rules", "Rules for the stream", _rules(result, changed)),
+        ("rules", "Rules for the stream", _rules(result)),
         ("baselines", "What is usual", _baselines(result.featured.baselines, result.featured.analytics)),
         ("data", "The data", _quality(result.quality)),
         ("features", "Features that tell something", _features(result.featured.features)),
@@ -208,13 +205,13 @@ def _left(one: Faded) -> str:
     return f"({nights}; last seen on {_day(one.last_seen)}; {one.confidence:.0%} sure)".replace("%", " %")
 
 
-def _pictures(result: Result, history: History) -> list[tuple[str, str]]:
+def _pictures(result: Result, daily: Any) -> list[tuple[str, str]]:
     if not plots.available():
         return []
     drawn: list[tuple[str, str | None]] = [
-        ("Runs by week", plots.weeks(history)),
-        ("When runs fail", plots.clock(history)),
-        *plots.changes(result.found, history),
+        ("Runs by week", plots.weeks(result.featured.calendar)),
+        ("When runs fail", plots.clock(result.featured.calendar)),
+        *plots.changes(result.found, daily),
     ]
     return [(name, picture) for name, picture in drawn if picture]
 
@@ -246,7 +243,7 @@ def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], numer
     return f'<div class="scroll" tabindex="0" role="group" aria-label="{_e(name)}">{inside}</div>{more}'
 
 
-def _rules(result: Result, changed: Changed | None) -> str:
+def _rules(result: Result) -> str:
     if not result.rules:
         return ""
     rows = [
@@ -257,8 +254,8 @@ def _rules(result: Result, changed: Changed | None) -> str:
     heads = ("when", "then", "came true", "precision", "at least", "against any time", "lead")
     path = f"<code>{_e(result.rules_path)}</code>"
     where = f"Written to {path}."
-    if changed is not None and not changed.is_latest:
-        where = f"Not written: those of a later night stay in {path}."
+    if result.withheld:
+        where = f"Not written, those in {path} stay: {_e(result.withheld)}."
     return (
         f"<p>Measured on time they were not mined from. {where}</p>"
         f"{_table('rules', heads, rows, frozenset({2, 3, 4, 5, 6}))}"
@@ -343,7 +340,7 @@ def _features(features: Sequence[Feature]) -> str:
     ]  # fmt: skip
     heads = ("of", "feature", "importance", "correlation", "what it is")
     return (
-        f"<p>{len(chosen)} of {len(features)}. Of runs, steps and tasks:"
-        " of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau; of an axis: its share of the"
-        " variance.</p>" + _table("features", heads, rows, frozenset({2, 3}))
+        f"<p>{len(chosen)} of {len(features)}. Of runs, steps, tasks,"
+        " integrations and changes of code: of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau;"
+        " of an axis of series: its share of the variance.</p>" + _table("features", heads, rows, frozenset({2, 3}))
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from operators.mining.history import BAD, JUDGED, History, micros
+from operators.mining.history import micros
 from operators.mining.quality import Quality
 from operators.mining.results import Mined
-from operators.mining.significance import DAY_US
+from operators.mining.weeks import Calendar
 
 INK, GOOD, POOR, MUTED, NOTICE = "#1f3b57", "#5f93b8", "#c9541f", "#7d8790", "#a87400"
 """Told apart also without red and green; on white, at 3 to 1 and more."""
@@ -41,16 +41,14 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def weeks(history: History) -> str | None:
+def weeks(of: Calendar) -> str | None:
     """Runs of all pipelines by week: how many succeeded and failed, and the share that failed."""
-    runs = history.runs[history.runs["status"].isin(JUDGED) & history.runs["execution_end"].notna()]
-    if len(runs) < 20:
+    if of.runs < 20:
         return None
-    week = (micros(runs["execution_end"]) + 3 * DAY_US) // (7 * DAY_US)
-    first, bad = int(week.min()), runs["status"].isin(BAD).to_numpy()
-    size = int(week.max()) - first + 1
-    failed, total = np.bincount(week[bad] - first, minlength=size), np.bincount(week - first, minlength=size)
-    times = [_EPOCH + timedelta(days=7 * (first + at) - 3) for at in range(size)]
+    first, last = min(of.weeks), max(of.weeks)
+    counts = np.array([of.weeks.get(week, (0, 0)) for week in range(first, last + 1)])
+    total, failed = counts[:, 0], counts[:, 1]
+    times = [_EPOCH + timedelta(days=7 * week - 3) for week in range(first, last + 1)]
     figure, axes = _figure(11.0, 3.0)
     width = timedelta(days=6)
     axes.bar(times, total - failed, width=width, align="edge", color=GOOD, label="succeeded")
@@ -61,15 +59,11 @@ def weeks(history: History) -> str | None:
     return _svg(figure)
 
 
-def clock(history: History) -> str | None:
+def clock(of: Calendar) -> str | None:
     """Share of runs that failed, by weekday and hour of the start; cells with fewer than ten runs are blank."""
-    runs = history.runs[history.runs["status"].isin(JUDGED)]
-    if len(runs) < 200:
+    if of.runs < 200:
         return None
-    hours = micros(runs["execution_start"]) // 3_600_000_000
-    cell = ((hours // 24 + 3) % 7) * 24 + hours % 24
-    total = np.bincount(cell, minlength=168).astype(float)
-    failed = np.bincount(cell[runs["status"].isin(BAD).to_numpy()], minlength=168)
+    total, failed = np.array(of.hours, dtype=float).T
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(total >= 10, 100.0 * failed / total, np.nan).reshape(7, 24)
     if np.isfinite(share).sum() < 20:
@@ -123,14 +117,13 @@ def strips(quality: Sequence[Quality]) -> str | None:
     return _svg(figure)
 
 
-def changes(found: Sequence[Mined], history: History) -> list[tuple[str, str]]:
-    """The series of the best change points and trends: the sentence, and the picture."""
+def changes(found: Sequence[Mined], daily: Any) -> list[tuple[str, str]]:
+    """The series (of a history's table `daily`) of the best change points and trends: the sentence, and the picture."""
     out: list[tuple[str, str]] = []
     for one in found:
         finding = one.finding
         if finding.kind not in ("change_point", "trend") or len(out) >= MOST_CHANGES:
             continue
-        daily = history.daily
         part = daily[(daily["entity"] == finding.entities[0]) & (daily["measure"] == finding.measure)]
         if len(part) < 10:
             continue

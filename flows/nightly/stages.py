@@ -2,29 +2,40 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
+import pandas as pd
 import psycopg
 from msgspec.structs import replace
 
-from flows.nightly.miners import MINERS
+from flows.nightly.looks import across, look, looks_of
+from flows.nightly.miners import miners
 from flows.nightly.night import Night, Stage
+from flows.nightly.shards import Loaded, Shards, loaded_bytes, shards_for
 from flows.nightly.work import Made, NightlyError, Part, Work
 from operators.detect.rules import RuleError, RuleFile, load_rules
 from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
-from operators.mining.compile import Compiled, compile_rules, rule_of
-from operators.mining.features import Feature, selected, tables
+from operators.mining.code_features import code_table, commit_runs
+from operators.mining.compile import Compiled, compile_rules, rows_of, rule_of, tokens, wanted_of
+from operators.mining.engine import Engine
+from operators.mining.features import Feature, Table, latest, tables
 from operators.mining.finding import Finding
-from operators.mining.history import FRAMES, History
-from operators.mining.pieces import Columns, Texts, add, empty, frame, pack, unpack
-from operators.mining.quality import Partial, Quality, judged, measure, too_bad
-from operators.mining.results import Mined, mined, relations
+from operators.mining.history import COMPONENTS, FRAMES, History, micros
+from operators.mining.pieces import add, empty, frame
+from operators.mining.quality import Quality, judged, measure, too_bad
+from operators.mining.results import Mined, Names, merged, mined, names, relations
+from operators.mining.selection import selected
 from operators.mining.series_features import series_features
-from operators.mining.validate import Judged, cut_of, held_later, judge
+from operators.mining.validate import Judged, cut_at, ends_of, held_later, judge, lenient
+from operators.mining.weeks import Calendar, added, calendar
 from sinks import nightly as sink
 from sources import archive
 from sources.archive import Piece
@@ -35,30 +46,28 @@ DAMAGE = (psycopg.errors.DataException, psycopg.errors.InternalError_, psycopg.e
 """What the server says of rows that it cannot read (a damaged page, a value that is none)."""
 
 
-class Loaded(msgspec.Struct):
-    """A piece of a table as it was loaded, without the rows."""
-
-    piece: Piece
-    output: str
-    rows: int
-    skipped: str | None
-    again: bool
-
-
 class Found(msgspec.Struct):
-    """What a miner found in all of the history, and in the part before the cut."""
+    """What a miner found in all of the history, in the part before the cut, and leniently in the part after it."""
 
     whole: list[Finding]
     before: list[Finding]
+    later: list[Finding]
 
 
 class Featured(msgspec.Struct):
-    """Features and baselines, as they are stored."""
+    """Features and baselines, as they are stored, and what the later stages need to know of all of the history.
+
+    `cut_us`: where the history is cut in two; `after_cut`: how many things ended after it, or days of series.
+    """
 
     features: list[Feature]
     baselines: list[Baseline]
     analytics: list[Analytics]
     windows: int
+    names: Names
+    calendar: Calendar
+    cut_us: int
+    after_cut: int
 
 
 class Result(msgspec.Struct):
@@ -73,22 +82,31 @@ class Result(msgspec.Struct):
     rules: list[Compiled]
     rules_path: str
     failed: dict[str, str]
+    withheld: str = ""
 
 
 class Stages:
-    """The stages of one night over its `work`. `told` is called with the stage and part that is begun."""
+    """The stages of one night over its `work`. `told` is called with the stage and part that is begun; `engine` counts
+    for the miners (None: the embedded one)."""
 
-    def __init__(self, work: Work, rules: Path, told: Callable[[Stage, str], object] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        rules: Path,
+        told: Callable[[Stage, str], object] = lambda *_: None,
+        engine: Engine | None = None,
+    ) -> None:
         self.work = work
+        self.miners = miners(engine)
         self.rules = rules
         self.told = told
         self.loaded: list[Loaded] = []
         self.failed: dict[str, str] = {}
         """Miners that could not work, and why."""
-        self._history: History | None = None
+        self.shards = Shards(work, self.loaded, 1)
         self._featured: Featured | None = None
-        self._cut: datetime | None = None
         self._longer: bool | None = None
+        self._looked: dict[int, str] = {}
         self._mined: dict[str, Part] = {}
 
     @property
@@ -100,6 +118,7 @@ class Stages:
         """What is to be read."""
         found = archive.pieces(self.work.connection, self.night.since, self.night.until)
         self.work.only("load", [piece.name for piece in found])
+        self.shards = Shards(self.work, self.loaded, shards_for(found))
         return found
 
     def load(self, piece: Piece) -> Loaded:
@@ -110,7 +129,8 @@ class Stages:
             mark = archive.fingerprint(connection, piece)
         except DAMAGE as problem:
             mark = f"unreadable: {_first_line(problem)}"
-        part = self.work.part("load", piece.name, self.night.digest(piece.name, mark), lambda: self._read(piece))
+        taken = self.night.digest(piece.name, mark, str(self.shards.count))
+        part = self.work.part("load", piece.name, taken, lambda: self._read(piece))
         made = part.made
         if made.skipped:
             log.warning("left out %s: %s", piece.name, made.skipped)
@@ -125,35 +145,18 @@ class Stages:
             for rows in archive.read(self.work.connection, piece):
                 add(columns, piece.table, [row for row in rows if (row[1], row[2]) in wanted] if wanted else rows)
         except DAMAGE as problem:
-            return Made(_loaded({}, empty(piece.table)), 0, f"the server cannot read it: {_first_line(problem)}")
+            nothing = loaded_bytes({}, empty(piece.table), piece.table, self.shards.count)
+            return Made(nothing, 0, f"the server cannot read it: {_first_line(problem)}")
         found = measure(piece.table, frame(piece.table, [columns]))
         count = len(next(iter(columns.values())))
-        return Made(_loaded(found, columns), count, too_bad(found))
+        return Made(loaded_bytes(found, columns, piece.table, self.shards.count), count, too_bad(found))
 
-    @property
-    def history(self) -> History:
-        """All that was loaded and is not left out, as of the end of the night."""
-        if self._history is None:
-            texts = Texts()
-            frames = {
-                table: frame(table, (self._columns(one) for one in self.loaded if self._taken(one, table)), texts)
-                for table in FRAMES
-            }
-            self._history = History(**frames).before(self.night.until)
-        return self._history
-
-    def _taken(self, one: Loaded, table: str) -> bool:
-        return one.piece.table == table and one.skipped is None and one.rows > 0
-
-    def _columns(self, one: Loaded) -> Columns:
-        return unpack(msgspec.msgpack.decode(self.work.data("load", one.piece.name))["columns"])
+    def _histories(self) -> Iterator[History]:
+        return map(self.shards.history, range(self.shards.count))
 
     def quality(self) -> list[Quality]:
         """What all that was read is like, by table and source."""
-        parts: dict[str, list[dict[str, Partial]]] = {}
-        for one in self.loaded:
-            data = msgspec.msgpack.decode(self.work.data("load", one.piece.name))["quality"]
-            parts.setdefault(one.piece.table, []).append(msgspec.convert(data, dict[str, Partial]))
+        parts = self.shards.quality()
         return [one for table, found in parts.items() for one in judged(table, found, self.night.until)]
 
     def _inputs(self, names: Sequence[str] = tuple(FRAMES)) -> list[str]:
@@ -167,24 +170,55 @@ class Stages:
         return self._featured
 
     def _features(self) -> Made:
-        found: list[Feature] = []
+        """One pass over the shards; of features the newest rows are kept, of the rest what is counted."""
+        until, whole = self.night.until, self.shards.whole(("code_dependencies", "code_changes", "daily", "hourly"))
+        kept: dict[str, Table] = {}
+        rows: list[Baseline] = []
+        now: list[Analytics] = []
+        counted: list[tuple[Names, Calendar, Any]] = []
+        commits: list[Any] = []
+        for number, history in enumerate(self._histories()):
+            self.told("features", f"{number + 1} of {self.shards.count}")
+            for table in tables(history):
+                kept[table.of] = latest([kept[table.of], table] if table.of in kept else [table])
+            some, current = baselines(history, until)
+            rows += some
+            now += current
+            counted.append((names([history]), calendar(history), ends_of(history)))
+            commits.append(commit_runs(history))
         sources = {
             "pipeline": ["pipeline_executions"], "step": ["step_executions"], "integration": ["integration_events"],
             "task": ["task_executions", "tasks", "task_dependencies"],
+            "code": ["system_metrics", "code_dependencies", "pipeline_executions"],
         }  # fmt: skip
-        for table in tables(self.history):
-            found += selected(table, {"sources": sources[table.of], "until": self.night.until.isoformat()})
-        of_series, windows = series_features(self.history) if self.night.series_features else ([], 0)
-        rows, now = baselines(self.history, self.night.until)
-        made = Featured([*found, *of_series], rows, now, windows)
+        code = code_table(whole, pd.concat(commits, ignore_index=True))
+        if code is not None:
+            kept[code.of] = code
+        found: list[Feature] = []
+        for of, named in sources.items():
+            if of in kept:
+                found += selected(kept.pop(of), {"sources": named, "until": until.isoformat()})
+        of_series, windows = series_features(whole) if self.night.series_features else ([], 0)
+        ends = np.concatenate([one for _, _, one in counted])
+        if not len(ends):
+            ends = np.concatenate([micros(whole.daily["time"]), micros(whole.hourly["time"])])
+        cut_us = int(cut_at(ends, until).timestamp() * 1e6)
+        every = merged([*(one for one, _, _ in counted), names([whole])])
+        made = Featured(
+            [*found, *of_series], rows, now, windows, every, added(one for _, one, _ in counted), cut_us,
+            int((ends > cut_us).sum()),
+        )  # fmt: skip
         return Made(msgspec.msgpack.encode(made), len(made.features))
+
+    @property
+    def featured(self) -> Featured:
+        """What the features' stage made."""
+        return self._featured or self.features()
 
     @property
     def cut(self) -> datetime:
         """Where the history is cut in two: what is found before must show after, too."""
-        if self._cut is None:
-            self._cut = cut_of(self.history, self.night.until)
-        return self._cut
+        return datetime.fromtimestamp(self.featured.cut_us // 1_000_000, UTC)
 
     @property
     def longer(self) -> bool:
@@ -194,12 +228,23 @@ class Stages:
             self._longer = first is not None and first < self.night.since
         return self._longer
 
+    def look(self, shard: int) -> int:
+        """Let every miner look at a shard: at all of it, at the part before the cut and at the part after it."""
+        part = f"shard {shard + 1} of {self.shards.count}"
+        self.told("mine", part)
+        taken = self.night.digest("look", str(shard), self.cut.isoformat(), *self._inputs())
+        self._looked[shard] = self.work.part("mine", part, taken, lambda: self._look(shard)).output
+        return shard
+
+    def _look(self, shard: int) -> Made:
+        data, count = look(self.miners, self.shards.history(shard), self.night.config, self.cut, self.night.until)
+        return Made(data, count)
+
     def mine(self, name: str) -> str:
-        """Let a miner look at all of the history and at the part before the cut. One that fails is left out, loudly."""
+        """Let a miner conclude from what it saw in the shards and across them. One that fails is left out, loudly."""
         self.told("mine", name)
-        taken = self.night.digest(
-            "mine", name, self.cut.isoformat(), str(self.longer), *self._inputs(MINERS[name].tables)
-        )
+        looked = [f"{shard} {output}" for shard, output in sorted(self._looked.items())]
+        taken = self.night.digest("mine", name, str(self.longer), *looked, *self._inputs(self.miners[name].tables))
         part = self.work.part("mine", name, taken, lambda: self._mine(name))
         if part.made.skipped:
             self.failed[name] = part.made.skipped
@@ -208,16 +253,22 @@ class Stages:
         return name
 
     def _mine(self, name: str) -> Made:
-        miner, config, until = MINERS[name].miner, self.night.config, self.night.until
-        try:
-            whole = miner.mine(self.history, config, until)
-            if self.longer:
-                whole = [replace(one, sql=one.sql and sql.since(one.sql, self.night.since)) for one in whole]
-            found = Found(whole, miner.mine(self.history.before(self.cut), config, self.cut) if whole else [])
-        except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
-            log.debug("miner %s", name, exc_info=True)
-            return Made(msgspec.msgpack.encode(Found([], [])), 0, f"{type(problem).__name__}: {_first_line(problem)}")
-        return Made(msgspec.msgpack.encode(found), len(whole))
+        miner, night = self.miners[name].miner, self.night
+        files = [self.work.path("mine", f"shard {shard + 1} of {self.shards.count}") for shard in sorted(self._looked)]
+        looks = looks_of(files, name)
+        problem = next((one.problem for one in looks if one.problem), "")
+        if not problem:
+            held = self.shards.lean(files, name, self.miners[name].tables)
+            looks.append(across(miner, held, night.config, self.cut, night.until))
+            problem = looks[-1].problem
+        if problem:
+            return Made(msgspec.msgpack.encode(Found([], [], [])), 0, problem)
+        whole = miner.conclude((one.whole for one in looks), night.config)
+        if self.longer:
+            whole = [replace(one, sql=one.sql and sql.since(one.sql, night.since)) for one in whole]
+        before = miner.conclude((one.before for one in looks), night.config)
+        later = miner.conclude((one.later for one in looks), lenient(night.config))
+        return Made(msgspec.msgpack.encode(Found(whole, before, later)), len(whole))
 
     def _found(self, name: str) -> Found:
         return msgspec.msgpack.decode(self._mined[name].made.data, type=Found)
@@ -234,7 +285,7 @@ class Stages:
         before = {finding.key for finding in found.before}
         held = None
         if found.whole and self.cut < until:
-            later = held_later(MINERS[name].miner, found.whole, self.history, config, self.cut, until)
+            later = held_later(found.whole, found.later, self.featured.after_cut, config)
             held = {key: later[key] if key in before else None for key in later}
         verdicts = judge(found.whole, config, until, held)
         return Made(msgspec.msgpack.encode(verdicts), sum(one.status != "rejected" for one in verdicts))
@@ -242,29 +293,54 @@ class Stages:
     def store(self, verdicts: dict[str, list[Judged]]) -> Result:
         """Bring the tables up to date, in one transaction with the note that it is done."""
         self.told("store", "")
-        every = [one for name in MINERS for one in verdicts.get(name, ())]
-        found, quality = mined(every, self.history), self.quality()
-        featured = self._featured or self.features()
-        taken = self.night.digest(
-            "store", msgspec.json.encode([found, featured, quality, self.failed], order="deterministic").decode()
-        )
+        every = [one for name in self.miners for one in verdicts.get(name, ())]
+        found, quality = mined(every, self.featured.names), self.quality()
+        featured = self.featured
+        written = [found, featured.features, featured.baselines, featured.analytics, quality, self.failed]
+        said = msgspec.json.encode(written, order="deterministic").decode()
+        taken = self.night.digest("store", self.withheld, str(self._old), said)
         if self.work.known("store", "", taken) is None:
             self._store(found, featured, quality, taken)
-        stored = msgspec.json.decode(self.work.data("store", "counts"), type=sink.Stored)
-        return Result(self.loaded, quality, featured, verdicts, found, stored, [], str(self.rules), self.failed)
+        stored = self.work.stored()
+        return Result(
+            self.loaded, quality, featured, verdicts, found, stored, [], str(self.rules), self.failed, self.withheld
+        )
+
+    @cached_property
+    def _old(self) -> bool:
+        return not self.work.latest()
+
+    @cached_property
+    def withheld(self) -> str:
+        """Why the night says of nothing that it is gone, and gives the stream no rules; "" when it does."""
+        if self._old:
+            return "a later night was worked through before"
+        if not any(one.rows for one in self.loaded if one.piece.table in COMPONENTS):
+            return "nothing was read"
+        if not self.work.full():
+            return "nights of late looked further back"
+        return ""
+
+    def _sure(self) -> set[str]:
+        """Miners that can say of a pattern that it is gone: they worked, and saw all of their tables."""
+        lost = {one.piece.table for one in self.loaded if one.skipped}
+        seen = {name for name, looking in self.miners.items() if not lost.intersection(looking.tables)}
+        return set() if self.withheld else seen - set(self.failed)
 
     def _store(self, found: list[Mined], featured: Featured, quality: list[Quality], taken: str) -> None:
-        night, connection = self.night, self.work.connection
+        night, connection, start = self.night, self.work.connection, time.monotonic()
         with connection.transaction():
-            stored = sink.write_patterns(connection, found, set(MINERS) - set(self.failed), night.until)
+            stored = sink.write_patterns(connection, found, self._sure(), night.until, self._old)
             stored.relations = sink.write_relations(connection, relations(found), night.until)
             sink.write_baselines(connection, featured.baselines, featured.analytics)
-            sink.write_features(connection, featured.features, night.until)
+            if self._old or not self.withheld:
+                sink.write_features(connection, featured.features, night.until)
+                stored.features = len(featured.features)
             sink.write_quality(connection, night.id, quality)
             stored.baselines, stored.analytics = len(featured.baselines), len(featured.analytics)
-            stored.features = len(featured.features)
-            counts = self.work.part("store", "counts", taken, lambda: Made(msgspec.json.encode(stored), len(found)))
-            self.work.note("store", "", taken, counts.output, len(found), None, counts.seconds)
+            self.work.keep_stored(stored)
+            output = night.digest(msgspec.json.encode(stored).decode())
+            self.work.note("store", "", taken, output, len(found), None, time.monotonic() - start)
 
     def compile(self, result: Result) -> Result:
         """Give the stream what is strong enough of the sequences; rules that people wrote into the file stay."""
@@ -274,8 +350,8 @@ class Stages:
         result.rules = msgspec.msgpack.decode(part.made.data, type=list[Compiled])
         stored = {str(one.id) for one in result.found}
         result.rules = [rule for rule in result.rules if rule.id in stored]
-        if not self.work.latest():
-            log.info("a later night has compiled its rules: %s stays as it is", self.rules)
+        if self.withheld:
+            log.info("%s stays as it is: %s", self.rules, self.withheld)
             return result
         with self.work.connection.transaction():
             sink.write_rules(self.work.connection, result.rules)
@@ -284,8 +360,12 @@ class Stages:
         return result
 
     def _compile(self) -> Made:
-        found, night = self._found("sequences"), self.night
-        rules = compile_rules(found.before, self.history, night.config, self.cut, night.until)
+        found, night = self._found("sequences").before, self.night
+        wanted = wanted_of(found)
+        rows = rows_of(self.shards.whole(("patterns", "interventions")), wanted)
+        for history in self._histories() if wanted else ():
+            rows += rows_of(history.with_whole(History.of()), wanted)
+        rules = compile_rules(found, tokens(rows), night.config, self.cut, night.until)
         return Made(msgspec.msgpack.encode(rules), len(rules))
 
 
@@ -309,11 +389,6 @@ def write_rules(path: Path, rules: Sequence[Compiled]) -> None:
 
 def _is_uuid(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
-
-
-def _loaded(found: dict[str, Partial], columns: Columns) -> bytes:
-    quality = {name: msgspec.to_builtins(part) | {"days": sorted(part.days)} for name, part in sorted(found.items())}
-    return msgspec.msgpack.encode({"quality": quality, "columns": pack(columns)})
 
 
 def _first_line(problem: BaseException) -> str:

@@ -30,7 +30,6 @@ MOST_TROUBLES = 5
 def show(
     night: Night,
     result: Result,
-    changed: Changed,
     report: Path | None,
     limit: int,
     *,
@@ -58,8 +57,10 @@ def show(
         _say(f"… and {len(found) - MOST_TROUBLES} more things to look at in the data", dim=True)
     if result.found and limit > 0:
         _findings(result, limit)
+    if result.withheld:
+        _say(f"{result.withheld}: nothing is said to be gone, and the stream's rules stay", fg="yellow")
     click.echo(counted(result))
-    click.echo(rules_line(result, changed, stream_reads))
+    click.echo(rules_line(result, stream_reads))
     if report is not None:
         click.echo(f"report: {report}")
 
@@ -94,11 +95,11 @@ def counted(result: Result) -> str:
     return line
 
 
-def rules_line(result: Result, changed: Changed, stream_reads: Path) -> str:
+def rules_line(result: Result, stream_reads: Path) -> str:
     """Where the rules for the stream are, and whether it reads them."""
     path = Path(result.rules_path)
-    if not changed.is_latest:
-        return f"rules for the stream: those of a later night stay in {path}"
+    if result.withheld:
+        return f"rules for the stream: those in {path} stay as they are"
     count = len(result.rules)
     what = "no rules for the stream" if not count else f"{count} rule{'s' * (count > 1)} for the stream"
     if path.absolute() == stream_reads.absolute():
@@ -148,6 +149,7 @@ def facts(night: Night, result: Result, changed: Changed, report: Path | None, s
         "sources": dict(sorted(Counter(one.status for one in result.quality).items())),
         "findings": dict(sorted(Counter(one.status for one in result.found).items())),
         "rejected": sum(one.status == "rejected" for verdicts in result.verdicts.values() for one in verdicts),
+        "withheld": result.withheld,
         "new": stored.new,
         "again": stored.again,
         "judged_later": len(result.found) - stored.new - stored.again,
@@ -158,7 +160,7 @@ def facts(night: Night, result: Result, changed: Changed, report: Path | None, s
         "features": stored.features,
         "rules": len(result.rules),
         "rules_file": result.rules_path,
-        "rules_written": changed.is_latest,
+        "rules_written": not result.withheld,
         "report": None if report is None else str(report),
         "seconds": round(seconds, 3),
         "seconds_of_night": round(max(changed.seconds, seconds), 3),

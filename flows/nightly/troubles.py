@@ -8,7 +8,7 @@ import numpy as np
 from operators.mining.quality import Quality
 
 _ORDER = ("runs", "task_executions", "integration_events", "steps", "tasks", "task_dependencies", "code_dependencies",
-          "patterns", "interventions", "daily", "hourly")  # fmt: skip
+          "code_changes",          "patterns", "interventions", "daily", "hourly")  # fmt: skip
 """Where the same silence is told: what happened comes before what is counted from it."""
 
 _CALLED = {"runs": "runs", "task_executions": "executions of tasks", "integration_events": "integration events",
@@ -59,12 +59,16 @@ def troubles(quality: Sequence[Quality]) -> list[Trouble]:
             groups.setdefault(_root(one.source, roots), []).append(one)
     out: list[Trouble] = []
     for group in groups.values():
-        out += _told(sorted(group, key=lambda one: (_ORDER.index(one.table), one.source)))
+        out += _told(sorted(group, key=lambda one: (_place(one.table), one.source)))
     return sorted(out, key=lambda one: (one.status != "bad", -one.rows, one.table, one.source))
 
 
 def _root(source: str, roots: Iterable[str]) -> str:
     return next((name for name in roots if source == name or source.startswith(f"{name}/")), source)
+
+
+def _place(table: str) -> int:
+    return _ORDER.index(table) if table in _ORDER else len(_ORDER)
 
 
 def _told(group: Sequence[Quality]) -> list[Trouble]:

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from flows.nightly.night import Night, Stage
+from operators.mining.history import COMPONENTS
 from sinks import migrate
+from sinks.nightly import Stored
 
 _BEGIN = """
 INSERT INTO nightly_runs (id, range_start, range_end, engine, status) VALUES (%s, %s, %s, %s, 'running')
@@ -35,9 +38,30 @@ ON CONFLICT (run_id, stage, part) DO UPDATE SET
 _STALE = "DELETE FROM nightly_stages WHERE run_id = %s AND stage = %s AND NOT part = ANY(%s)"
 
 _ENDED = """
-UPDATE nightly_runs SET status = %s, problem = %s, summary = coalesce(%s, summary), finished_at = clock_timestamp()
+UPDATE nightly_runs
+SET status = %s, problem = %s, summary = summary || coalesce(%s, '{}'), finished_at = clock_timestamp()
 WHERE id = %s
 """
+
+
+_READ = (
+    "EXISTS (SELECT FROM jsonb_each_text(summary -> 'rows') AS read WHERE read.value::bigint > 0"
+    f" AND read.key IN ({', '.join(map(repr, COMPONENTS))}))"
+)
+"""Whether a night had anything that happened."""
+
+_LATER = f"""
+SELECT EXISTS (SELECT FROM nightly_runs WHERE status = 'finished' AND range_end > %s AND {_READ})
+"""
+
+_LONGEST = f"""
+SELECT max(range_end - range_start) FROM nightly_runs
+WHERE status = 'finished' AND range_end > %s::timestamptz - interval '31 days' AND range_end <= %s AND id <> %s
+    AND {_READ}
+"""
+
+FULL = 0.9
+"""Share of the longest range of late that a night needs to say of a pattern that it is gone."""
 
 
 class NightlyError(Exception):
@@ -83,7 +107,7 @@ class Work:
     def part(self, stage: Stage, part: str, taken: str, make: Callable[[], Made]) -> Part:
         """A part of a stage: read again where it was made from the same input (`taken`, a hash), else made."""
         start = time.monotonic()
-        path = self._path(stage, part)
+        path = self.path(stage, part)
         known = self.known(stage, part, taken)
         if known is not None:
             output, items, skipped, seconds = known
@@ -122,7 +146,7 @@ class Work:
 
     def data(self, stage: Stage, part: str) -> bytes:
         """What a part made, from its file."""
-        return self._path(stage, part).read_bytes()
+        return self.path(stage, part).read_bytes()
 
     def ended(self, summary: dict[str, Any] | None, problem: str | None = None) -> None:
         """The run has ended, well or not."""
@@ -130,15 +154,33 @@ class Work:
         values = [status, problem, None if summary is None else Jsonb(summary), self.night.id]
         self.connection.execute(_ENDED.encode(), values)
 
-    def latest(self) -> bool:
-        """Whether no later night has finished."""
+    def keep_stored(self, stored: Stored) -> None:
+        """Note what was written into the tables, in the same transaction."""
+        values = [Jsonb({"stored": msgspec.to_builtins(stored)}), self.night.id]
+        self.connection.execute(b"UPDATE nightly_runs SET summary = summary || %s WHERE id = %s", values)
+
+    def stored(self) -> Stored:
+        """What was."""
         row = self.connection.execute(
-            "SELECT EXISTS (SELECT FROM nightly_runs WHERE status = 'finished' AND range_end > %s)", [self.night.until]
+            b"SELECT summary -> 'stored' FROM nightly_runs WHERE id = %s", [self.night.id]
         ).fetchone()
+        return msgspec.convert(row[0] if row else {}, Stored)
+
+    def latest(self) -> bool:
+        """Whether no later night that read anything has finished."""
+        row = self.connection.execute(_LATER.encode(), [self.night.until]).fetchone()
         return not (row and row[0])
 
-    def _path(self, stage: Stage, part: str) -> Path:
-        return self.folder / stage / f"{part.replace('/', '-') or 'all'}.bin"
+    def full(self) -> bool:
+        """Whether the night looks about as far back as the nights of the month before it: a glance at a few days adds
+        what it finds and takes nothing away."""
+        row = self.connection.execute(_LONGEST.encode(), [self.night.until, self.night.until, self.night.id]).fetchone()
+        longest = row[0] if row else None
+        return longest is None or self.night.until - self.night.since >= FULL * longest
+
+    def path(self, stage: Stage, part: str) -> Path:
+        """The file of a part."""
+        return self.folder / stage / f"{part.replace('/', '-').replace(' ', '-') or 'all'}.bin"
 
 
 def _write(path: Path, data: bytes) -> None:

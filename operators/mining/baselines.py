@@ -10,7 +10,7 @@ from scipy import stats
 
 from operators.identity import identity
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
 from operators.mining.significance import DAY_US, rate_ratio, wilson
 from operators.mining.streams import outcomes, source
@@ -32,6 +32,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
     id: uuid.UUID
     component_name: str
+    component_kind: str
     baseline_type: str
     baseline_metrics: dict[str, dict[str, float]]
     confidence_level: float
@@ -46,6 +47,7 @@ class Analytics(msgspec.Struct, frozen=True, kw_only=True):
 
     id: uuid.UUID
     component_name: str
+    component_kind: str
     metric_type: str
     baseline_value: float
     current_value: float
@@ -130,8 +132,8 @@ def _baseline(
     window = timedelta(days=days)
     baseline = Baseline(
         id=identity("baseline", f"{kind}\0{entity}\0{name}\0{until.isoformat()}"), component_name=entity,
-        baseline_type=name, baseline_metrics=metrics, confidence_level=covered, sample_size=size, established_at=until,
-        valid_until=until + window,
+        component_kind=kind, baseline_type=name, baseline_metrics=metrics, confidence_level=covered, sample_size=size,
+        established_at=until, valid_until=until + window,
     )  # fmt: skip
     current = age == 0
     n = int(current.sum())
@@ -144,7 +146,7 @@ def _baseline(
     analytics = [
         Analytics(
             id=identity("analytics", f"{kind}\0{entity}\0{metric}\0{name}\0{until.isoformat()}"),
-            component_name=entity, metric_type=metric, baseline_value=usual, current_value=value,
+            component_name=entity, component_kind=kind, metric_type=metric, baseline_value=usual, current_value=value,
             performance_delta=100.0 * (value - usual) / usual if usual else None, measurement_window=window,
             analyzed_at=until, context_metadata={"kind": kind, "baseline": name, "n": n, "baseline_n": size},
         )
@@ -153,7 +155,7 @@ def _baseline(
     return baseline, analytics
 
 
-class BaselineMiner:
+class BaselineMiner(Miner):
     """The last week and month against the baseline: longer or shorter runs (Mann-Whitney), more or fewer failures
     (Fisher).
 
@@ -164,11 +166,11 @@ class BaselineMiner:
 
     name = "baselines"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` outcomes in the window that failed, or took longer (shorter) than usual."""
         stream = outcomes(history.before(until))
         if not len(stream):
-            return []
+            return Looked()
         end_us = int(until.timestamp() * 1e6)
         drafts: list[Finding] = []
         tests = 0
@@ -182,7 +184,7 @@ class BaselineMiner:
                     tests += 1
                     found = departs(str(kind), str(entity), part, age, there, days, end_us, config, until)
                     drafts += [found] if found is not None else []
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _unusual(current: float, earlier: list[float]) -> bool:

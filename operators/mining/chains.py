@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.graph import FEWEST_DEPENDENTS, MOST_CYCLES, shortest_cycle
 from operators.mining.history import JUDGED, History, micros
 from operators.taxonomy import PatternClass
@@ -21,7 +21,7 @@ SLACK_S = 1.0
 """Seconds by which a step may begin before another ended and still count as having waited for it."""
 
 
-class ChainMiner:
+class ChainMiner(Miner):
     """Counts that claim nothing against chance: bottleneck steps, the longest chain of tasks, circles of tasks.
 
     Steps say when they began and ended, not what they waited for: a step counts as waiting for the one that ended last
@@ -30,10 +30,13 @@ class ChainMiner:
 
     name = "chains"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """`support` of `total`: runs in which the step is the longest of its chain; links of a chain or circle."""
-        history = history.before(until)
-        return claimed(_bottlenecks(history, config) + _tasks(history, until), config)
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
+        """`support` of `total` runs in which the step is the longest of its chain."""
+        return Looked(_bottlenecks(history.before(until), config))
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
+        """`support` of `total` links of a chain or circle of tasks, whatever projects they are of."""
+        return Looked(_tasks(history.before(until), until))
 
 
 def critical_path(steps: list[tuple[int, int, str]]) -> list[tuple[str, int]]:

@@ -1,5 +1,6 @@
 """Trends, seasons and change points of the series by hour and by day."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History, micros
 from operators.mining.series_tests import (
     SHORTEST,
@@ -32,7 +33,7 @@ FEWEST_HOUR_DAYS = 14
 """Days with at least half of their hours that a season by hour needs."""
 
 
-class ChangeMiner:
+class ChangeMiner(Miner):
     """Trends, change points and seasons by weekday of each daily series, seasons by hour of each hourly series.
 
     A trend must pass Mann and Kendall's test and go on through the stretches; a change point is tested by the means
@@ -43,7 +44,7 @@ class ChangeMiner:
 
     name = "changes"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` days or hours that lie on the claimed side."""
         history = history.before(until)
         drafts: list[Finding] = []
@@ -53,12 +54,14 @@ class ChangeMiner:
                 looked = look(str(entity), str(measure), part, config)
                 tests += len(looked)
                 drafts += [found for found in looked if found is not None]
-        kept = claimed(drafts, msgspec.structs.replace(config, max_findings=len(drafts)), tests=tests)
-        changed = {(*finding.entities, finding.measure) for finding in kept if finding.kind == "change_point"}
-        kept = [f for f in kept if f.kind != "trend" or (*f.entities, f.measure) not in changed]
-        return sorted(kept, key=lambda f: (f.q_value or 0.0, -abs(np.log(max(f.effect, 1e-9))), f.key))[
-            : config.max_findings
-        ]
+        return Looked(drafts, {0: tests})
+
+    def conclude(self, looked: Iterable[Looked], config: MiningConfig) -> list[Finding]:
+        """A change is told and not the trend that it makes."""
+        every = super().conclude(looked, msgspec.structs.replace(config, max_findings=1 << 30))
+        changed = {(*finding.entities, finding.measure) for finding in every if finding.kind == "change_point"}
+        kept = [f for f in every if f.kind != "trend" or (*f.entities, f.measure) not in changed]
+        return kept[: config.max_findings]
 
 
 def _by_day(entity: str, measure: str, part: Any, config: MiningConfig) -> list[Finding | None]:

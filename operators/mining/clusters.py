@@ -13,8 +13,9 @@ from sklearn.metrics import silhouette_samples
 from threadpoolctl import threadpool_limits
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History, micros
+from operators.mining.lean import failures
 from operators.mining.significance import DAY_US, permutation_p
 from operators.mining.sql import signature
 from operators.mining.streams import outcomes
@@ -111,7 +112,7 @@ def _k_means(vectors: Any, weights: Any, k: int, seed: int) -> tuple[Any, Any]:
     return labels, np.nan_to_num(silhouette_samples(vectors, labels, metric="cosine"))
 
 
-class ErrorClusterMiner:
+class ErrorClusterMiner(Miner):
     """Kinds of error: failures whose texts share words, across all entities.
 
     Texts are normalised (`signature`) and weighed as TF-IDF. Words say nothing of causes, and a list of failed tests
@@ -120,32 +121,36 @@ class ErrorClusterMiner:
 
     name = "error_clusters"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """What failed, with what it said."""
+        return failures(history, ("steps", "task_executions", "integration_events"))
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` failures that say something; `effect` the likeness within over that among all."""
-        stream = outcomes(history.before(until), ["step", "task", "integration"])
+        stream = outcomes(history.before(until), ["step", "task", "integration"], texts=True)
         if not len(stream):
-            return []
+            return Looked()
         said = stream[stream["failed"] & stream["text"].notna()].reset_index(drop=True)
         texts = said["text"].map(signature)
         counts = Counter(texts)
         kept = sorted(sorted(counts, key=lambda text: (-counts[text], text))[:MOST_TEXTS])
         if len(kept) < FEWEST_TEXTS:
-            return []
+            return Looked()
         vectorizer = TfidfVectorizer(token_pattern=r"[a-z_][a-z_0-9.]+", sublinear_tf=True)
         try:
             vectors = vectorizer.fit_transform(kept).toarray()
         except ValueError:  # no words at all
-            return []
+            return Looked()
         full = vectors.any(axis=1)
         kept, vectors = [text for text, has in zip(kept, full, strict=True) if has], vectors[full]
         if len(kept) < FEWEST_TEXTS:
-            return []
+            return Looked()
         analyse = vectorizer.build_analyzer()
         tokens = [analyse(text) for text in kept]
         weights = np.array([float(counts[text]) for text in kept])
         found = group(vectors, weights, lambda rng: _mixed(vectorizer, tokens, rng), config)
         if found is None:
-            return []
+            return Looked()
         place = {text: at for at, text in enumerate(kept)}
         rows = np.array([place.get(text, -1) for text in texts])
         names = vectorizer.get_feature_names_out()
@@ -155,7 +160,7 @@ class ErrorClusterMiner:
             for label in range(len(found.p_values))
             if (draft := _errors(label, found, likeness, vectors, names, said, rows, kept, config)) is not None
         ]
-        return claimed(drafts, config, tests=len(found.p_values))
+        return Looked(drafts, {0: len(found.p_values)})
 
 
 def _mixed(vectorizer: Any, tokens: list[list[str]], rng: Any) -> Any:
@@ -211,7 +216,7 @@ def _errors(
     )  # fmt: skip
 
 
-class ShapeClusterMiner:
+class ShapeClusterMiner(Miner):
     """Series whose day has the same shape: the hourly profile, each with its mean taken off and its length made one.
 
     Says which series may share a cause or a schedule, whatever their units. Needs fourteen days with most hours.
@@ -219,7 +224,7 @@ class ShapeClusterMiner:
 
     name = "shape_clusters"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` series; `effect` the likeness within over that of profiles turned by random hours."""
         hourly = history.before(until).hourly
         names, profiles, spans = [], [], []
@@ -236,13 +241,13 @@ class ShapeClusterMiner:
                 profiles.append(profile / length)
                 spans.append((int(times.min()), int(times.max())))
         if len(names) < FEWEST_SERIES:
-            return []
+            return Looked()
         names, spans = names[:MOST_SERIES], spans[:MOST_SERIES]
         vectors = np.array(profiles[:MOST_SERIES])
         turned = lambda rng: np.array([np.roll(row, rng.integers(24)) for row in vectors])  # noqa: E731
         found = group(vectors, np.ones(len(vectors)), turned, config, near=0.2)
         if found is None:
-            return []
+            return Looked()
         likeness = vectors @ vectors.T
         drafts = []
         for label, p in enumerate(found.p_values):
@@ -251,7 +256,7 @@ class ShapeClusterMiner:
             if len(inside) < 3 or quality < CLEAR:
                 continue
             drafts.append(_shape(inside, quality, p, names, spans, vectors, likeness))
-        return claimed(drafts, config, tests=len(found.p_values))
+        return Looked(drafts, {0: len(found.p_values)})
 
 
 def _shape(

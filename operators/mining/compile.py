@@ -4,7 +4,7 @@ mined from.
 The file is the one that the detector reads (`operators.detect.rules`), its tokens are those of `operators.tokens`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ class Compiled(msgspec.Struct, frozen=True):
     """A rule with the detector's fields. On held-out time, `matches` matches of the items came with `hits` of `then`.
 
     `precision` is hits over matches, `low` its lower Wilson bound, `lead_us` the median time from the match to `then`,
-    `base` the share of equally long stretches of that time that hold a `then`, whatever came before.
+    `base` how often `then` came within the same time after anything that the last item's entity did, good or bad.
     """
 
     id: str
@@ -56,26 +56,25 @@ class Compiled(msgspec.Struct, frozen=True):
 
     @property
     def lift(self) -> float:
-        """Precision over what any stretch of that length has."""
+        """Precision over how often `then` comes anyway."""
         return self.precision / max(self.base, 1e-6)
 
 
-def tokens(history: History) -> list[tuple[int, str]]:
-    """Every event that a rule can speak of, by time, as the stream's own tokens: each as of when the stream is told.
+Row = tuple[int, str, int, str]
+"""A time in µs, what the order of one microsecond is by (an id, a number), and a token."""
 
-    A run's steps come when it has ended, those that ended well not at all (`operators.tokens.tokens_of`). Of events of
-    one microsecond the order is by id: the stream's is not known.
 
-    >>> tokens(History.of())
-    []
-    """
+def rows_of(history: History, wanted: Container[str] | None = None) -> list[Row]:
+    """Every event of a history that a rule can speak of, or those whose `stem` is wanted: each as of when the stream is
+    told. A run's steps come when it has ended, those that ended well not at all (`operators.tokens.tokens_of`)."""
     runs = history.runs[history.runs["execution_end"].notna()]
-    ends = dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True))
-    rows: list[tuple[int, str, int, str]] = [
-        (ends[run], run, 1 << 30, item("pipeline", name, status))
-        for run, name, status in zip(runs["id"], runs["pipeline_name"], runs["status"], strict=True)
+    times = micros(runs["execution_end"]).tolist()
+    rows = [
+        (time, run, 1 << 30, item("pipeline", name, status))
+        for time, run, name, status in zip(times, runs["id"], runs["pipeline_name"], runs["status"], strict=True)
     ]
     odd = history.steps[~history.steps["status"].isin(USUAL)]
+    ends = dict(zip(runs["id"], times, strict=True)) if len(odd) else {}
     rows += [
         (ends[run], run, int(order), item("step", f"{pipeline}/{step}", status))
         for run, pipeline, step, order, status in zip(
@@ -102,10 +101,34 @@ def tokens(history: History) -> list[tuple[int, str]]:
             micros(seen["opened_at"]).tolist(), seen["id"], seen["pattern_type"], seen["entity"], strict=True
         )
     ]
+    return rows if wanted is None else [row for row in rows if stem(row[3]) in wanted]
+
+
+def tokens(rows: Iterable[Row]) -> list[tuple[int, str]]:
+    """Rows of one or more shards by time, as the stream's own tokens. Of events of one microsecond the order is by id:
+    the stream's is not known.
+
+    >>> tokens(rows_of(History.of()))
+    []
+    """
     return [(time, token) for time, _, _, token in sorted(rows)]
 
 
-def _rows(times: Any, keys: Any, kind: str, entities: Any, statuses: Any) -> list[tuple[int, str, int, str]]:
+def wanted_of(findings: Iterable[Finding]) -> frozenset[str]:
+    """The stems of the tokens that rules of these findings would speak of."""
+    return frozenset(stem(token) for one in findings for token in one.evidence.get("sequence", ()))
+
+
+def stem(token: str) -> str:
+    """A token without how it ended; one that has no ways to end as it is.
+
+    >>> stem("pipeline:shop/main:failure"), stem("pattern:spike:web")
+    ('pipeline:shop/main', 'pattern:spike:web')
+    """
+    return token if token.startswith(("pattern:", "configured:")) else token.rpartition(":")[0]
+
+
+def _rows(times: Any, keys: Any, kind: str, entities: Any, statuses: Any) -> list[Row]:
     return [
         (time, str(key), 0, item(kind, entity, status))
         for time, key, entity, status in zip(micros(times).tolist(), keys, entities, statuses, strict=True)
@@ -150,16 +173,18 @@ def measure(
 
 
 def compile_rules(
-    findings: Sequence[Finding], history: History, config: MiningConfig, cut: datetime, until: datetime
+    findings: Sequence[Finding], events: Sequence[tuple[int, str]], config: MiningConfig, cut: datetime, until: datetime
 ) -> list[Compiled]:
-    """Rules of the `sequence` findings that were mined up to `cut` and come true from then to `until`.
+    """Rules of the `sequence` findings that were mined up to `cut` and come true from then to `until` in the `events`
+    (`tokens`, at least those of `wanted_of` the findings).
 
     Sequences within a run or a task have no use as they are (their items come without it); sequences of a day and of
-    correlated events do. A rule is kept from `LEAST_PRECISION`, `LEAST_GAIN` and `FEWEST_MATCHES` on.
+    correlated events do. A rule is kept from `LEAST_PRECISION`, `LEAST_GAIN` and `FEWEST_MATCHES` on, if its precision
+    is above its base also at the low end.
     """
-    known = tokens(history.before(cut))
     start_us, end_us = (int(time.timestamp() * 1e6) for time in (cut, until))
-    later = [event for event in tokens(history.before(until)) if event[0] > start_us]
+    known = [event for event in events if event[0] <= start_us]
+    later = [event for event in events if start_us < event[0] <= end_us]
     rules = []
     for finding in findings:
         sequence = finding.evidence.get("sequence", ())
@@ -187,11 +212,14 @@ def compile_rules(
             Compiled(
                 id=str(finding.id), items=tuple(items), within_us=within, then=then, support=finding.support,
                 matches=made, hits=len(leads), precision=len(leads) / made, low=low,
-                lead_us=int(np.median(leads)) if leads else 0, base=_base(then, within, later, start_us, end_us),
+                lead_us=int(np.median(leads)) if leads else 0, base=_base(items[-1], then, within, later),
             )
         )  # fmt: skip
-    kept = [rule for rule in rules if rule.precision >= LEAST_PRECISION and rule.lift >= LEAST_GAIN]
-    return sorted(kept, key=lambda rule: (-rule.low, -rule.hits, rule.id))[:MOST_RULES]
+    kept: dict[tuple[tuple[str, ...], str], Compiled] = {}  # days and correlated events may tell the same
+    for rule in sorted(rules, key=lambda rule: (-rule.low, -rule.hits, rule.id)):
+        if rule.precision >= LEAST_PRECISION and rule.lift >= LEAST_GAIN and rule.low > rule.base:
+            kept.setdefault((rule.items, rule.then), rule)
+    return list(kept.values())[:MOST_RULES]
 
 
 def rule_of(rule: Compiled) -> SequenceRule:
@@ -231,11 +259,16 @@ def _lengths(items: Sequence[str], then: str, reach: int, events: Sequence[tuple
     return np.array(out)
 
 
-def _base(then: str, within: int, events: Sequence[tuple[int, str]], start_us: int, end_us: int) -> float:
-    """Share of the time from which `then` comes within `within`."""
-    covered, reached = 0, start_us
-    for time, token in events:
-        if token == then:
-            covered += max(0, time - max(reached, time - within))
-            reached = max(reached, time)
-    return covered / max(1, end_us - start_us)
+def _base(last: str, then: str, within: int, events: Sequence[tuple[int, str]]) -> float:
+    """Of all that ended as `last` could have, or of all events where it has one way only: the share that `then` follows
+    within `within`."""
+    ends = np.array([time for time, token in events if token == then], dtype=np.int64)
+    of = [time for time, token in events if stem(token) == stem(last)]
+    if stem(last) == last:
+        of = [time for time, _ in events]
+    if not of or not len(ends):
+        return 0.0
+    moments = np.array(of, dtype=np.int64)
+    place = np.searchsorted(ends, moments, side="right")
+    follows = (place < len(ends)) & (ends[np.minimum(place, len(ends) - 1)] - moments <= within)
+    return float(follows.mean())

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import BAD, History
+from operators.mining.lean import failures, often_failing
 from operators.mining.significance import (
     DAY_US,
     association_p,
@@ -32,7 +33,7 @@ LAGS = (0.25, 1.0, 6.0)
 _WORDS = {"failure": "failures (the work said no)", "error": "errors (the machinery broke)", "timeout": "timeouts"}
 
 
-class FailureModeMiner:
+class FailureModeMiner(Miner):
     """Failure modes: how an entity's failures divide into failure, error and timeout, and which errors come back.
 
     A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An
@@ -42,11 +43,15 @@ class FailureModeMiner:
 
     name = "failure_modes"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """What failed, with what it said."""
+        return failures(history)
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` failures of the entity."""
-        stream = outcomes(history.before(until))
+        stream = outcomes(history.before(until), texts=True)
         if not len(stream) or not stream["failed"].any():
-            return []
+            return Looked()
         bad = stream[stream["failed"]]
         drafts: list[Finding] = []
         tests = 0
@@ -58,7 +63,7 @@ class FailureModeMiner:
                 found = _modes(str(kind), str(entity), part, totals, len(group), config, until)
                 tests += sum(status in totals for status in BAD) if len(group) > len(part) else 0
                 drafts += found + _errors(str(kind), str(entity), part, config, until)
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _modes(
@@ -145,7 +150,7 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
     return out
 
 
-class PropagationMiner:
+class PropagationMiner(Miner):
     """Which failure comes after which: B fails more often when A has failed shortly before than when it has not.
 
     Asked of B's own runs, so that A and B both running by day, or on the same push, is no finding by itself. Both may
@@ -154,12 +159,16 @@ class PropagationMiner:
 
     name = "propagation"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def lean(self, history: History, config: MiningConfig) -> History:
+        """Components that failed often enough, without what they said."""
+        return often_failing(history, config.min_count)
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """Ordered pairs, the best of the lags of each; `support` of `total` runs of B within the lag after a failure
         of A."""
         stream = outcomes(history.before(until), ["pipeline", "task", "integration"])
         if not len(stream):
-            return []
+            return Looked()
         fails = stream[stream["failed"]].groupby(["kind", "entity"], sort=True).size()
         fails = fails[fails >= config.min_count].sort_values(ascending=False, kind="stable")[:MOST_ENTITIES]
         entities = sorted(fails.index)
@@ -175,7 +184,7 @@ class PropagationMiner:
                     found, made = _pair(first, second, ends, parts[second], lags, config, until)
                     drafts += found
                     tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _pair(

@@ -4,15 +4,14 @@ What a model learns from must have been known when it would have been asked. A r
 nothing but itself, however early it began: leaking its outcome makes every model look better than it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from operators.mining.history import History, micros
-from operators.mining.significance import DAY_US, benjamini_hochberg
+from operators.mining.significance import DAY_US
 from operators.mining.streams import outcomes
 
 LASTS = (5, 20)
@@ -21,14 +20,8 @@ LASTS = (5, 20)
 DAYS = (1, 7, 28)
 """Days back in which ends are counted."""
 
-TOO_ALIKE = 0.95
-"""Correlation of two features from which only the better one is selected."""
-
-MOST_ROWS = 200_000
-"""Rows that selection looks at, the latest."""
-
-RATE = 0.05
-"""False discovery rate of selection."""
+MOST_ROWS = 50_000
+"""Rows of a kind that selection looks at, those that began last."""
 
 _LOGIC = {
     "failed_last_5": "share of failed among the last 5 that ended before the start",
@@ -68,6 +61,8 @@ class Table(NamedTuple):
     failed: Any
     names: tuple[str, ...]
     values: Any
+    logic: Mapping[str, tuple[str, str]]
+    """By feature, its kind (`history`, `own`, `graph`) and what it is in words."""
 
 
 class Feature(NamedTuple):
@@ -137,7 +132,7 @@ def tables(history: History) -> Iterator[Table]:
         names = tuple(past)
         yield Table(
             kind, stream["ref"].to_numpy(), stream["entity"].to_numpy(), start, stream["failed"].to_numpy(), names,
-            np.column_stack([past[name] for name in names]),
+            np.column_stack([past[name] for name in names]), LOGIC,
         )  # fmt: skip
 
 
@@ -160,7 +155,9 @@ def _same_before(stream: Any, commits: Any) -> Any:
     out = np.zeros(len(stream))
     frame = pd.DataFrame({"entity": stream["entity"].to_numpy(), "commit": commits})
     start, end = stream["start_us"].to_numpy(), stream["end_us"].to_numpy()
-    for rows in frame[frame["commit"].notna()].groupby(["entity", "commit"], sort=True).indices.values():
+    known = np.flatnonzero(frame["commit"].notna())
+    for places in frame.iloc[known].groupby(["entity", "commit"], sort=True).indices.values():
+        rows = known[places]
         if len(rows) > 1:
             out[rows] = np.searchsorted(np.sort(end[rows]), start[rows], side="left")
     return out
@@ -189,45 +186,21 @@ def _of_tasks(history: History, stream: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def selected(table: Table, source: Mapping[str, Any]) -> list[Feature]:
-    """Which features say something of failing, each alone: Mann and Whitney's test, Benjamini and Hochberg's rate.
+def latest(parts: Sequence[Table]) -> Table:
+    """The rows of tables of one kind that began last, `MOST_ROWS` at most, by their start and id.
 
-    Of two that say the same (Spearman's rank correlation above `TOO_ALIKE`) the weaker is not selected, nor is one
-    that is known of less than half of the rows. What only tells together with another is not seen here.
+    >>> one = next(tables(History.of(runs=[{"id": "1", "status": "error", "pipeline_name": "shop",
+    ...     "execution_start": "2026-01-01T00:00:00Z", "execution_end": "2026-01-01T01:00:00Z"}])))
+    >>> len(latest([one, one]).refs)
+    2
     """
-    values, failed = table.values[-MOST_ROWS:], table.failed[-MOST_ROWS:].astype(bool)
-    p_values: list[float] = []
-    strengths: list[float | None] = []
-    correlations: list[float | None] = []
-    for at in range(len(table.names)):
-        column = values[:, at]
-        known = np.isfinite(column)
-        bad, good = column[known & failed], column[known & ~failed]
-        if len(bad) < 5 or len(good) < 5 or np.ptp(column[known]) == 0.0:
-            p_values.append(1.0)
-            strengths.append(None)
-            correlations.append(None)
-            continue
-        test = stats.mannwhitneyu(bad, good, alternative="two-sided", method="asymptotic")
-        p_values.append(float(test.pvalue))
-        strengths.append(abs(2.0 * float(test.statistic) / (len(bad) * len(good)) - 1.0))
-        correlations.append(float(np.clip(np.corrcoef(column[known], failed[known])[0, 1], -1.0, 1.0)))
-    q_values = benjamini_hochberg(np.array(p_values))
-    kept: list[int] = []
-    ranks = pd.DataFrame(values).rank().fillna(0.0).to_numpy()
-    for at in sorted(range(len(table.names)), key=lambda place: (-(strengths[place] or 0.0), table.names[place])):
-        enough = np.isfinite(values[:, at]).mean() >= 0.5
-        if strengths[at] is None or q_values[at] > RATE or not enough:
-            continue
-        if all(abs(float(np.corrcoef(ranks[:, at], ranks[:, other])[0, 1])) < TOO_ALIKE for other in kept):
-            kept.append(at)
-    return [
-        Feature(
-            table.of, name, "history" if name in _PAST else "own", _LOGIC[name], strengths[at], correlations[at],
-            at in kept, {"target": "failed", "rows": len(table.failed), "q_value": float(q_values[at]), **source},
-        )
-        for at, name in enumerate(table.names)
-    ]  # fmt: skip
+    columns = [np.concatenate([part[at] for part in parts]) for at in (1, 2, 3, 4, 6)]
+    order = np.lexsort((columns[0].astype(str), columns[2]))[-MOST_ROWS:]
+    refs, entities, start_us, failed, values = (column[order] for column in columns)
+    return parts[0]._replace(refs=refs, entities=entities, start_us=start_us, failed=failed, values=values)
 
 
 _PAST = frozenset({*before_start(*(np.array([], dtype=kind) for kind in (np.int64, np.int64, bool, float)))})
+
+LOGIC = {name: ("history" if name in _PAST else "own", words) for name, words in _LOGIC.items()}
+"""By feature, its kind and what it is in words."""

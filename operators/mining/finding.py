@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import log
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -101,13 +101,67 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return weakest / whole >= STRENGTH_KEPT if whole else False
 
 
-class Miner(Protocol):
-    """One way to look at a history. `mine` is a function of its arguments alone."""
+class Looked(msgspec.Struct, frozen=True):
+    """What a look at a history gives before it is known how many tests were made in all: drafts, and tests by layer."""
+
+    drafts: list[Finding] = []
+    tests: dict[int, int] = {}
+
+
+class Miner:
+    """One way to look at a history; a miner overrides what it needs of it.
+
+    A history need not be in memory as a whole: `look` is given a *shard*, all rows of some components and none of the
+    others', and finds what is to be found in a component on its own. What needs the rows of several components is
+    found by `across`, which is given what `lean` leaves of the shards, put together. Both are functions of their
+    arguments alone, so findings do not depend on how a history was cut into shards.
+    """
 
     name: str
 
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
+        """What is in components on their own, up to `until`. Drafts that cannot be claimed whatever else was tested
+        (their p is above the rate) may be left out, their tests not."""
+        return Looked()
+
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """What `across` needs of a shard: rows that stay, with the columns that are read, those of `Frame.known` and
+        `Frame.order` among them. Tables that are no components' (`history.WHOLE`) are added by whoever calls."""
+        return History.of()
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
+        """What is between components."""
+        return Looked()
+
+    def conclude(self, looked: Iterable[Looked], config: MiningConfig) -> list[Finding]:
+        """What holds against chance of all looks at a history, the strongest first, at most `config.max_findings`.
+
+        Layers of tests (`layer`) have their own rate: thousands of long rules must not drown the few short ones (Webb,
+        "Layered critical values", Machine Learning 71, 2008).
+        """
+        drafts: dict[int, list[Finding]] = {}
+        tests: dict[int, int] = {}
+        for one in looked:
+            for layer, count in one.tests.items():
+                tests[layer] = tests.get(layer, 0) + count
+            for draft in one.drafts:
+                drafts.setdefault(self.layer(draft), []).append(draft)
+        kept = [
+            finding
+            for layer, those in drafts.items()
+            for finding in claimed(those, config, tests=tests.get(layer, 0), layers=max(1, len(tests)))
+        ]
+        return sorted(kept, key=strength)[: config.max_findings]
+
+    def layer(self, draft: Finding) -> int:  # noqa: ARG002
+        """The layer of tests that a draft belongs to."""
+        return 0
+
     def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """What `history` shows up to `until`, the strongest first, at most `config.max_findings`."""
+        """All that a history in memory shows up to `until`, the strongest first."""
+        history = history.before(until)
+        whole = self.lean(history, config).with_whole(history)
+        return self.conclude([self.look(history, config, until), self.across(whole, config, until)], config)
 
 
 def claimed(

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import JUDGED, History, micros
+from operators.mining.lean import repeated
 from operators.mining.significance import fisher_greater, rate_ratio, wilson
 from operators.taxonomy import PatternClass
 
@@ -18,7 +19,7 @@ FEWEST_FLIPS = 3
 _KINDS = (("failure", "failed"), ("error", "broke with an error"))
 
 
-class FlakyMiner:
+class FlakyMiner(Miner):
     """Steps, runs and tasks whose outcome changes though the commit does not; failure and error are told apart.
 
     `failure`: tests that say now yes, now no. `error` (timeouts with it): the machinery. A claim is made against the
@@ -29,7 +30,11 @@ class FlakyMiner:
 
     name = "flaky"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """Runs, their steps and executions of tasks that came more than once on a commit (of a task)."""
+        return repeated(history)
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
         """`support` commits that ended both ways of `total` that ran more than once."""
         history = history.before(until)
         drafts: list[Finding] = []
@@ -39,7 +44,7 @@ class FlakyMiner:
                 found, made = _flips(kind, frame, status, said, until)
                 drafts += found
                 tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _repeats(history: History) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History, micros
 from operators.taxonomy import PatternClass
 
@@ -28,7 +28,7 @@ FEWEST_DEPENDENTS = 4
 """Things that a graph's news must be about, besides itself."""
 
 
-class GraphMiner:
+class GraphMiner(Miner):
     """Facts of graphs as they stand: cycles and blast radius claim nothing against chance; hubs do.
 
     A hub has more direct dependents than dependencies thrown at random would give it (binomial). Real graphs are
@@ -38,24 +38,24 @@ class GraphMiner:
 
     name = "graph"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
         """`support` of `total`: edges of a cycle; direct dependents of a hub among nodes; dependents of a node among
         nodes."""
         history = history.before(until)
         drafts: list[Finding] = []
         tests = 0
         for code, edges in history.code_dependencies.groupby("codebase_id", sort=True):
-            found, made = _code(str(code), edges)
+            found, made = _code(str(code), edges, int(until.timestamp() * 1e6))
             drafts += found
             tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
-def _code(code: str, edges: Any) -> tuple[list[Finding], int]:
+def _code(code: str, edges: Any, end_us: int) -> tuple[list[Finding], int]:
     graph = nx.DiGraph()
     graph.add_edges_from((a, b) for a, b in zip(edges["from_node"], edges["to_node"], strict=True) if a != b)
-    times = micros(edges["observed_at"])
-    seen = (int(times.min()), int(times.max()))
+    first, last = micros(edges["first_observed_at"].fillna(edges["observed_at"])), micros(edges["observed_at"])
+    seen = (int(first.min()), min(int(last.max()), end_us))
     rows = f"codebase_id = {sql.literal(code)}"
     found = _cycles(code, graph, seen, rows)
     hubs, tests = _hubs(code, graph, seen, rows)

@@ -1,6 +1,7 @@
 """History as the miners read it: tables of the product's own columns, cut at a time and in one fixed order."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -69,9 +70,15 @@ FRAMES = {
         "event_timestamp source_system event_type id",
     ),
     "code_dependencies": _frame(
-        "codebase_id text, from_node text, to_node text, kind text, commit_sha text, observed_at time",
-        "observed_at",
+        "codebase_id text, from_node text, to_node text, kind text, commit_sha text, observed_at time,"
+        "first_observed_at time",
+        "first_observed_at observed_at",
         "codebase_id from_node to_node kind",
+    ),
+    "code_changes": _frame(
+        "id text, codebase_id text, path text, commit_sha text, time time, lines number",
+        "time",
+        "time codebase_id path id",
     ),
     "patterns": _frame(
         "id text, pattern_type text, entity text, measure text, severity text, confidence_score number,"
@@ -92,14 +99,27 @@ FRAMES = {
     ),
 }
 """Tables by name. `hourly` and `daily` are the views series_1h and series_1d; `interventions` are changes made on
-purpose: a configuration that became active (kind `configuration`), a recommendation that was implemented."""
+purpose: a configuration that became active (kind `configuration`), a recommendation that was implemented;
+`code_changes` are files that a commit touched, with the lines it changed."""
 
+
+COMPONENTS = {
+    "runs": "pipeline_name",
+    "steps": "pipeline_name",
+    "task_executions": "project_name",
+    "integration_events": "source_system",
+}
+"""Tables that grow with what happens, and whose rows they are: a history is cut into shards by these columns."""
+
+WHOLE = tuple(name for name in FRAMES if name not in COMPONENTS)
+"""Tables of which each shard is given all that it is given."""
 
 _BEGINS = {
     "runs": "execution_start",
     "steps": "execution_start",
     "task_executions": "execution_start",
     "integration_events": "event_timestamp",
+    "code_changes": "time",
     "patterns": "opened_at",
     "hourly": "time",
     "daily": "time",
@@ -109,7 +129,7 @@ _BEGINS = {
 class History(msgspec.Struct, frozen=True, eq=False):
     """A history: one pandas DataFrame a table of `FRAMES`. Make it with `of`, read it after `before`.
 
-    Rows are objects in memory (1M runs with ten keys of trigger_data are about 1.5 GB): the flow loads what it mines.
+    Rows are objects in memory, about 360 bytes each: the flow makes one of a shard of the components at a time.
     """
 
     runs: Any
@@ -119,6 +139,7 @@ class History(msgspec.Struct, frozen=True, eq=False):
     task_dependencies: Any
     integration_events: Any
     code_dependencies: Any
+    code_changes: Any
     patterns: Any
     interventions: Any
     hourly: Any
@@ -139,7 +160,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
             raise ValueError("`until` needs an offset")
         if self.until == until:
             return self
-        return History(until=until, **{name: _cut(getattr(self, name), name, until) for name in FRAMES})
+        ordered = self.until is not None
+        return History(until=until, **{name: _cut(getattr(self, name), name, until, ordered) for name in FRAMES})
 
     def since(self, start: datetime) -> "History":
         """What began at `start` or later; what is no event (tasks, dependencies, interventions) stays whole.
@@ -153,6 +175,26 @@ class History(msgspec.Struct, frozen=True, eq=False):
             kept[name] = kept[name][(kept[name][column] >= start).to_numpy(dtype=bool)].reset_index(drop=True)
         return History(until=self.until, **kept)
 
+    def thinned(self, **kept: tuple[Any, str]) -> "History":
+        """Of each table named, the rows of a mask (bool) with the columns named and those that `before` needs; all
+        other tables are empty.
+
+        >>> history = History.of(runs=[{"id": "1", "pipeline_name": "a"}, {"id": "2", "pipeline_name": "b"}])
+        >>> history.thinned(runs=(history.runs["pipeline_name"] == "a", "pipeline_name")).runs["id"].tolist()
+        ['1']
+        """
+        frames = {name: empty_frame(name) for name in FRAMES}
+        for name, (rows, columns) in kept.items():
+            wanted = {*columns.split(), *FRAMES[name].known, *FRAMES[name].order}
+            frame = getattr(self, name)
+            mask = np.asarray(rows, dtype=bool)
+            frames[name] = frame.loc[mask, [column for column in FRAMES[name].columns if column in wanted]]
+        return History(until=self.until, **frames)
+
+    def with_whole(self, other: "History") -> "History":
+        """This one with the tables of another that are no components' (`WHOLE`)."""
+        return msgspec.structs.replace(self, **{name: getattr(other, name) for name in WHOLE})
+
     @classmethod
     def of(cls, **frames: Any) -> "History":
         """A history of the given tables (DataFrames or lists of dicts); absent tables and columns are empty.
@@ -165,7 +207,19 @@ class History(msgspec.Struct, frozen=True, eq=False):
         unknown = set(frames) - set(FRAMES)
         if unknown:
             raise TypeError(f"no such table: {', '.join(sorted(unknown))}")
-        return cls(**{name: _typed(frames.get(name), spec, name) for name, spec in FRAMES.items()})
+        given = {name: rows for name, rows in frames.items() if rows is not None}
+        return cls(**{
+            name: _typed(given[name], spec, name) if name in given else _nothing(name) for name, spec in FRAMES.items()
+        })  # fmt: skip
+
+
+def empty_frame(name: str) -> Any:
+    """A table without rows.
+
+    >>> len(empty_frame("runs").columns)
+    11
+    """
+    return _nothing(name)
 
 
 def micros(times: Any) -> Any:
@@ -177,8 +231,13 @@ def micros(times: Any) -> Any:
     return times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
+@cache
+def _nothing(name: str) -> Any:
+    return _typed({}, FRAMES[name], name)
+
+
 def _typed(rows: Any, spec: Frame, name: str) -> Any:
-    frame = pd.DataFrame(rows if rows is not None else {})
+    frame = pd.DataFrame(rows)
     out = {}
     for column, kind in spec.columns.items():
         values = frame[column] if column in frame else pd.Series([None] * len(frame), index=frame.index, dtype=object)
@@ -194,7 +253,9 @@ def _typed(rows: Any, spec: Frame, name: str) -> Any:
     return pd.DataFrame(out, columns=list(spec.columns))
 
 
-def _cut(frame: Any, name: str, until: datetime) -> Any:
+def _cut(frame: Any, name: str, until: datetime, ordered: bool) -> Any:
+    if not len(frame):
+        return frame
     spec = FRAMES[name]
     known = frame[spec.known[0]]
     for column in spec.known[1:]:
@@ -203,4 +264,6 @@ def _cut(frame: Any, name: str, until: datetime) -> Any:
     if "status" in spec.columns and name != "tasks":
         keep &= frame["status"] != "running"
     found = frame[keep.to_numpy(dtype=bool)]
+    if ordered:
+        return found.reset_index(drop=True)
     return found.sort_values(list(spec.order), kind="stable", na_position="last").reset_index(drop=True)

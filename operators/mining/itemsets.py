@@ -1,18 +1,18 @@
-"""Frequent itemsets (FP-Growth), and what goes together when something fails."""
+"""What goes together when something fails, by frequent itemsets."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
-import pandas as pd
-from mlxtend.frequent_patterns import fpgrowth
-from scipy import sparse, stats
+from scipy import stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.engine import Embedded, Engine, ItemsetJob, Itemsets
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import BAD, History
 from operators.mining.significance import DAY_US, block_p, blocks_of, fisher_greater
 from operators.mining.streams import errors_of, has_error, outcomes, source
@@ -29,88 +29,8 @@ FEW_PAIRS = 1000
 MOST_CHECKED = 300
 """Sets of one pipeline that are looked at closely, the least p first."""
 
-COUNTED = 3
-"""Length up to which sets of a matrix's columns are counted outright."""
-
 SAME = 0.75
 """Sets whose failed runs overlap so far are one: forty tests that always break together are one finding, not 780."""
-
-
-def frequent_itemsets(
-    transactions: Sequence[Iterable[Thing]], min_count: int, max_length: int | None = None
-) -> dict[frozenset[Thing], int]:
-    """Every set of items that is in at least `min_count` transactions, with how many those are.
-
-    FP-Growth (Han, Pei & Yin, SIGMOD 2000) of mlxtend. What is not frequent alone goes first, and the rest is sparse:
-    memory follows the items that are there, not transactions × items. It is no help against a dense table with a low
-    `min_count`, whose answer itself is exponential: set `max_length` there. An item twice in a transaction counts once.
-
-    >>> found = frequent_itemsets([["a", "b"], ["a", "b", "c"], ["a"]], 2)
-    >>> sorted(("".join(sorted(items)), count) for items, count in found.items())
-    [('a', 3), ('ab', 2), ('b', 2)]
-    """
-    if min_count < 1:
-        raise ValueError(f"min_count must be at least 1, not {min_count}")
-    rows = [set(transaction) for transaction in transactions]
-    counts = Counter(item for row in rows for item in row)
-    kept = sorted(
-        (item for item, count in counts.items() if count >= min_count), key=lambda item: (-counts[item], repr(item))
-    )
-    if not kept:
-        return {}
-    place = {item: at for at, item in enumerate(kept)}
-    members = [sorted(place[item] for item in row if item in place) for row in rows]
-    pointers = np.concatenate(([0], np.cumsum([len(row) for row in members])))
-    indices = np.fromiter((at for row in members for at in row), dtype=np.int64, count=int(pointers[-1]))
-    matrix = sparse.csr_matrix((np.ones(len(indices), dtype=bool), indices, pointers), shape=(len(rows), len(kept)))
-    return {frozenset(kept[at] for at in items): count for items, count in _grow(matrix, min_count, max_length)}
-
-
-def _grow(matrix: Any, min_count: int, max_length: int | None) -> Iterable[tuple[frozenset[int], int]]:
-    """FP-Growth over a sparse matrix of bool; mlxtend takes a share, so the half keeps ceil() from rounding one off."""
-    frame = pd.DataFrame.sparse.from_spmatrix(matrix)
-    found = fpgrowth(frame, min_support=(min_count - 0.5) / matrix.shape[0], max_len=max_length)
-    counts = np.rint(found["support"].to_numpy() * matrix.shape[0]).astype(int)
-    return zip(found["itemsets"], counts.tolist(), strict=True)
-
-
-def itemsets_of(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[int], int]:
-    """`frequent_itemsets` of a matrix of bool (rows × items): sets of column numbers.
-
-    >>> itemsets_of(np.array([[True, True], [True, True], [True, False]]), 2, 2)[frozenset({0, 1})]
-    2
-    """
-    if not matrix.size:
-        return {}
-    if max_length <= COUNTED:
-        return _counted(matrix, min_count, max_length)
-    return dict(_grow(sparse.csr_matrix(matrix), min_count, max_length))
-
-
-def _counted(matrix: Any, min_count: int, max_length: int) -> dict[frozenset[int], int]:
-    """All sets of up to three columns, counted by matrix products: for tens of columns quicker than growing trees.
-
-    Products of float32 are exact up to 16.7 million rows.
-    """
-    alone = matrix.sum(axis=0)
-    kept = np.flatnonzero(alone >= min_count)
-    values = np.ascontiguousarray(matrix[:, kept], dtype=np.float32)
-    found = {frozenset((int(item),)): int(alone[item]) for item in kept}
-    if max_length < 2:
-        return found
-    pairs = values.T @ values
-    for one in range(len(kept)):
-        partners = one + 1 + np.flatnonzero(pairs[one, one + 1 :] >= min_count)
-        for two in partners:
-            found[frozenset((int(kept[one]), int(kept[two])))] = int(pairs[one, two])
-        if max_length < COUNTED or len(partners) < 2:
-            continue
-        rest = values[values[:, one] > 0][:, partners]
-        threes = rest.T @ rest
-        for two, three in np.argwhere(np.triu(threes >= min_count, 1)):
-            items = frozenset(int(kept[at]) for at in (one, partners[two], partners[three]))
-            found[items] = int(threes[two, three])
-    return found
 
 
 def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[Thing], int], rows: int) -> Any:
@@ -137,7 +57,7 @@ def together_p(itemsets: Sequence[frozenset[Thing]], counts: Mapping[frozenset[T
     return worst
 
 
-class ItemsetMiner:
+class ItemsetMiner(Miner):
     """Symptoms that come together: among a pipeline's failed runs, failed steps and the names that errors give.
 
     It says nothing of what causes them, and nothing of a pipeline whose failures have one symptom each.
@@ -145,16 +65,28 @@ class ItemsetMiner:
 
     name = "itemsets"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or Embedded()
+
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """Sets of two and more symptoms; `support` of `total` failed runs of the pipeline."""
-        history = history.before(until)
+        symptoms = _symptoms(history.before(until))
         drafts: list[Finding] = []
         tests = 0
-        for entity, runs in _symptoms(history).items():
-            found, made = _sets_of(entity, runs, config, until)
+
+        def look() -> Iterator[_Failed]:
+            return (_failed(entity, runs) for entity, runs in symptoms.items())
+
+        def job(failed: _Failed) -> list[ItemsetJob]:
+            # Longer sets than pairs can be hundreds of thousands; `_merge` makes sets of pairs as well.
+            fewest = config.at_least(len(failed.rows))
+            return [ItemsetJob(failed.rows, fewest, config.max_length, most_pairs=FEW_PAIRS)]
+
+        for failed, (counts,) in self._engine.itemsets(look, job):
+            found, made = _sets_of(failed, counts, config, until)
             drafts += found
             tests += made
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _symptoms(history: History) -> dict[str, list[tuple[int, frozenset[tuple[str, str]]]]]:
@@ -177,20 +109,31 @@ def _symptoms(history: History) -> dict[str, list[tuple[int, frozenset[tuple[str
     return dict(sorted(out.items()))
 
 
-def _sets_of(
-    entity: str, runs: list[tuple[int, frozenset[tuple[str, str]]]], config: MiningConfig, until: datetime
-) -> tuple[list[Finding], int]:
+class _Failed(msgspec.Struct, frozen=True, eq=False):
+    """Failed runs of a pipeline: when each ended, the symptoms it had of those that are looked at, and how many runs
+    had each symptom."""
+
+    entity: str
+    times: Any
+    rows: list[frozenset[tuple[str, str]]]
+    alone: Counter[tuple[str, str]]
+
+
+def _failed(entity: str, runs: list[tuple[int, frozenset[tuple[str, str]]]]) -> _Failed:
     total = len(runs)
     alone = Counter(symptom for _, symptoms in runs for symptom in symptoms)
     # What is in every failed run (the only step) goes with anything.
     usual = sorted((s for s, count in alone.items() if count < 0.95 * total), key=lambda s: (-alone[s], s))
-    kept = set(usual[:MOST_SYMPTOMS])
-    rows = [symptoms & kept for _, symptoms in runs]
-    fewest = config.at_least(total)
-    counts = frequent_itemsets(rows, fewest, 2)
-    # Pairs tell beforehand how many longer sets there will be; `_merge` makes sets of pairs as well.
-    if sum(len(items) == 2 for items in counts) <= FEW_PAIRS:
-        counts = frequent_itemsets(rows, fewest, config.max_length)
+    kept = usual[:MOST_SYMPTOMS]
+    rows = [symptoms & frozenset(kept) for _, symptoms in runs]
+    return _Failed(
+        entity, np.array([end for end, _ in runs], dtype=np.int64), rows, Counter({s: alone[s] for s in kept})
+    )
+
+
+def _sets_of(failed: _Failed, counts: Itemsets, config: MiningConfig, until: datetime) -> tuple[list[Finding], int]:
+    entity, times, rows, alone = failed.entity, failed.times, failed.rows, failed.alone
+    total = len(rows)
     sets = sorted((items for items in counts if len(items) > 1), key=sorted)
     if not sets:
         return [], 0
@@ -200,9 +143,8 @@ def _sets_of(
     p_values = np.maximum(together_p(sets, counts, total), stats.poisson.sf(support - 1, expected))
     lifts = support / expected
     good = [at for at in np.argsort(p_values, kind="stable") if lifts[at] >= config.min_effect][:MOST_CHECKED]
-    times = np.array([end for end, _ in runs], dtype=np.int64)
     blocks = blocks_of(times)
-    has = {item: np.array([item in row for row in rows]) for item in kept}
+    has = {item: np.array([item in row for row in rows]) for item in alone}
     merged: list[tuple[frozenset[tuple[str, str]], Any, float]] = []
     for items, p in ((sets[at], float(p_values[at])) for at in good):
         if p > config.false_discovery_rate:

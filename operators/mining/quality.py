@@ -33,13 +33,15 @@ _YEAR_2000_US = 946_684_800_000_000
 
 _SOURCE = {
     "runs": "pipeline_name", "steps": "pipeline_name", "tasks": "project_name", "task_executions": "project_name",
-    "code_dependencies": "codebase_id", "patterns": "entity", "interventions": "entity", "daily": "entity",
+    "code_dependencies": "codebase_id", "code_changes": "codebase_id",
+    "patterns": "entity", "interventions": "entity", "daily": "entity",
     "hourly": "entity",
 }  # fmt: skip
 _AT = {
     "runs": "execution_start", "steps": "execution_start", "tasks": "updated_at", "task_executions": "execution_start",
     "integration_events": "event_timestamp", "code_dependencies": "observed_at", "patterns": "opened_at",
     "interventions": "time", "daily": "time", "hourly": "time", "task_dependencies": "created_at",
+    "code_changes": "time",
 }  # fmt: skip
 _SAME = {
     "runs": ["pipeline_name", "execution_start", "execution_end", "commit_sha", "status"],
@@ -48,6 +50,7 @@ _SAME = {
     "task_executions": ["task_id", "execution_start", "execution_end", "status"],
     "integration_events": ["source_system", "target_system", "event_type", "event_timestamp", "status",
                            "processing_duration", "correlation_key"],
+    "code_changes": ["codebase_id", "path", "commit_sha", "time", "lines"],
 }  # fmt: skip
 _WANTED = {
     "runs": ("execution_end", "total_duration", "commit_sha", "trigger_data", "configuration_version"),
@@ -55,6 +58,7 @@ _WANTED = {
     "tasks": ("created_at", "project_name", "assigned_to_name", "estimated_effort"),
     "task_executions": ("execution_end", "project_name"),
     "integration_events": ("processing_duration", "correlation_key", "target_system"),
+    "code_changes": ("commit_sha",),
 }
 
 
@@ -134,6 +138,9 @@ def impossible(table: str, rows: Any) -> dict[str, Any]:
         took = rows["processing_duration"].to_numpy()
         found["a negative duration"] = took < 0
         found["takes over a week"] = took > 7 * 86_400_000.0
+    if table == "code_changes":
+        found["a negative number of lines"] = rows["lines"].to_numpy() < 0
+        found["over ten million lines of a file"] = rows["lines"].to_numpy() > 1e7
     if table in ("daily", "hourly"):
         least, most, mean = (rows[name].to_numpy() for name in ("min", "max", "avg"))
         slack = 1e-9 * np.maximum(np.abs(least), np.abs(most))

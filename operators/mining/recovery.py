@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from operators.mining import sql, words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History, micros
 from operators.mining.significance import DAY_US, fisher_greater, rate_ratio, wilson
 from operators.mining.streams import outcomes, source
@@ -35,7 +35,7 @@ def recoveries(times_us: Any, failed: Any) -> tuple[Any, Any, int]:
     return starts[: len(ends)], (ends - starts[: len(ends)]) / 1e6, len(starts) - len(ends)
 
 
-class RecoveryMiner:
+class RecoveryMiner(Miner):
     """Recovery times: how long an entity stays broken (a count that claims nothing), and where that got longer or
     shorter.
 
@@ -45,12 +45,12 @@ class RecoveryMiner:
 
     name = "recovery"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` breakages that ended of `total`."""
         stream = outcomes(history.before(until), ["pipeline", "task", "integration"])
         drafts: list[Finding] = []
         if not len(stream):
-            return []
+            return Looked()
         for (kind, entity), part in stream.groupby(["kind", "entity"], sort=True):
             starts, seconds, open_ones = recoveries(part["end_us"].to_numpy(), part["failed"].to_numpy())
             if len(seconds) < config.min_count:
@@ -58,7 +58,8 @@ class RecoveryMiner:
             drafts.append(_level(kind, entity, starts, seconds, open_ones, until))
             if len(seconds) >= 2 * config.min_count:
                 drafts.append(_shift(kind, entity, starts, seconds, open_ones, until))
-        return [finding for finding in claimed(drafts, config) if finding.kind == "recovery" or _clear(finding, config)]
+        tests = sum(draft.p_value is not None for draft in drafts)
+        return Looked([one for one in drafts if one.kind == "recovery" or _clear(one, config)], {0: tests})
 
 
 def _clear(finding: Finding, config: MiningConfig) -> bool:
@@ -113,7 +114,7 @@ def _check(kind: str, entity: str, until: datetime) -> str:
     )
 
 
-class PreventionMiner:
+class PreventionMiner(Miner):
     """What changes made on purpose did to the failure rate: up to 28 days before against as many after.
 
     Fisher's test, one-sided in the direction seen and doubled, with the Wilson intervals of both rates. A change made
@@ -122,12 +123,12 @@ class PreventionMiner:
 
     name = "prevention"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` failures of `total` runs after the change; `effect` the rate after over the rate before."""
         history = history.before(until)
         stream = outcomes(history)
         if not len(stream) or not len(history.interventions):
-            return []
+            return Looked()
         parts = {entity: part for (_, entity), part in stream.groupby(["kind", "entity"], sort=True)}
         changes = history.interventions.assign(at=micros(history.interventions["time"]))
         drafts: list[Finding] = []
@@ -142,7 +143,7 @@ class PreventionMiner:
                 if found is not None:
                     tests += 1
                     drafts += [found] if _clear(found, config) else []
-        return claimed(drafts, config, tests=tests)
+        return Looked(drafts, {0: tests})
 
 
 def _effect(part: Any, kind: str, name: str, bounds: tuple[Any, int, Any], until: datetime) -> Finding | None:

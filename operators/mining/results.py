@@ -42,6 +42,10 @@ PERFORMANCE_KINDS = frozenset(
 """Findings that are about how long or how much, whatever the entity."""
 
 
+OF_FAILURE = frozenset({"failure_mode", "error_signature", "flaky", "change_point", "trend", "departure"})
+"""Findings of how, or how often, a thing fails: not when."""
+
+
 class Mined(msgspec.Struct, frozen=True):
     """A finding on its way into `detected_patterns`. `subject`: what kind of thing it is about."""
 
@@ -110,10 +114,60 @@ class Relation(NamedTuple):
     confirmed: bool
 
 
-def mined(verdicts: Iterable[Judged], history: History) -> list[Mined]:
+class Names(msgspec.Struct):
+    """What there is in a history: the kind of each component by its name, and each pipeline's steps."""
+
+    kinds: dict[str, Kind] = {}
+    steps: dict[str, list[str]] = {}
+
+
+_KINDS: tuple[Kind, ...] = ("code", "integration", "task", "step", "pipeline")
+"""What a name is that is that of several, the last."""
+
+
+def names(histories: Iterable[History]) -> Names:
+    """The names in histories.
+
+    >>> names([]).kinds
+    {'tasks': 'task'}
+    """
+    found: list[tuple[Kind, set[str]]] = [("task", {"tasks"})]
+    steps: dict[str, set[str]] = {}
+    for history in histories:
+        found.append(("code", set(map(str, history.code_dependencies["codebase_id"].unique()))))
+        if len(history.integration_events):
+            found.append(("integration", set(map(str, integration_entities(history.integration_events).unique()))))
+        found.append(("task", set(map(str, history.task_executions["project_name"].dropna().unique()))))
+        found.append(("pipeline", set(map(str, history.runs["pipeline_name"].unique()))))
+        pairs = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
+        for pipeline, step in zip(pairs["pipeline_name"], pairs["step_name"], strict=True):
+            steps.setdefault(pipeline, set()).add(step)
+            found.append(("step", {f"{pipeline}/{step}"}))
+    return _named(found, steps)
+
+
+def merged(parts: Iterable[Names]) -> Names:
+    """The names of several shards as one."""
+    found: list[tuple[Kind, set[str]]] = []
+    steps: dict[str, set[str]] = {}
+    for part in parts:
+        found += [(kind, {name}) for name, kind in part.kinds.items()]
+        for pipeline, of in part.steps.items():
+            steps.setdefault(pipeline, set()).update(of)
+    return _named(found, steps)
+
+
+def _named(found: Iterable[tuple[Kind, set[str]]], steps: dict[str, set[str]]) -> Names:
+    kinds: dict[str, Kind] = {}
+    for kind, those in sorted(found, key=lambda one: _KINDS.index(one[0])):
+        kinds |= dict.fromkeys(those, kind)
+    return Names(dict(sorted(kinds.items())), {pipeline: sorted(of) for pipeline, of in sorted(steps.items())})
+
+
+def mined(verdicts: Iterable[Judged], of: Names) -> list[Mined]:
     """What is worth storing of the verdicts, the best first: all but what was rejected."""
-    subjects = _subjects(history)
-    only = _only_steps(history)
+    # What is said of a pipeline need not be said again of its only step.
+    only = {f"{pipeline}/{steps[0]}": pipeline for pipeline, steps in of.steps.items() if len(steps) == 1}
     verdicts = list(verdicts)
     whole = {(one.finding.kind, one.finding.measure, one.finding.entities[0]) for one in verdicts}
     kept = []
@@ -121,36 +175,11 @@ def mined(verdicts: Iterable[Judged], history: History) -> list[Mined]:
         entity = one.finding.entities[0]
         if one.status == "rejected" or (one.finding.kind, one.finding.measure, only.get(entity)) in whole:
             continue
-        subject = next((subjects[name] for name in one.finding.entities if name in subjects), SERIES)
+        known = (of.kinds[name] for name in one.finding.entities if name in of.kinds)
+        # A code base may have the name of a pipeline, or of a project.
+        subject: Kind = "code" if one.finding.miner == "graph" else next(known, SERIES)
         kept.append(Mined(one.finding, one.status, one.score, one.reason, subject))
     return sorted(kept, key=lambda one: (-one.score, one.finding.miner, one.finding.key))
-
-
-def _subjects(history: History) -> dict[str, Kind]:
-    found: dict[str, Kind] = {}
-    for name in history.code_dependencies["codebase_id"].unique():
-        found[str(name)] = "code"
-    for name in integration_entities(history.integration_events).unique() if len(history.integration_events) else ():
-        found[str(name)] = "integration"
-    for name in [*history.task_executions["project_name"].dropna().unique(), "tasks"]:
-        found[str(name)] = "task"
-    steps = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
-    for pipeline, step in zip(steps["pipeline_name"], steps["step_name"], strict=True):
-        found[f"{pipeline}/{step}"] = "step"
-    for name in history.runs["pipeline_name"].unique():
-        found[str(name)] = "pipeline"
-    return found
-
-
-def _only_steps(history: History) -> dict[str, str]:
-    """Steps that are the only one of their pipeline, with it: what is said of the pipeline need not be said again."""
-    steps = history.steps[["pipeline_name", "step_name"]].drop_duplicates()
-    counts = steps["pipeline_name"].value_counts()
-    return {
-        f"{pipeline}/{step}": pipeline
-        for pipeline, step in zip(steps["pipeline_name"], steps["step_name"], strict=True)
-        if counts[pipeline] == 1
-    }
 
 
 def moved(now: Sequence[Mined], before: Mapping[uuid.UUID, Before]) -> list[Moved]:
@@ -197,38 +226,49 @@ def relations(found: Sequence[Mined]) -> list[Relation]:
     """How tonight's patterns hang together.
 
     A finding that something follows something else (a sequence, a propagation) makes the best pattern of the first
-    precede the best of the second. Patterns of a step cause those of its pipeline, the best of each. Patterns of one
-    entity correlate, by the share of entities that they have in common.
+    alone precede the best of the second alone, by the time that it measured. A step that fails in some way makes its
+    pipeline fail: such patterns of a step cause the best of its pipeline's failures (`OF_FAILURE`). Patterns of one
+    entity correlate. Strength is the share of the time of both that they have in common (of what precedes: how often
+    it did); patterns of different times do not relate.
     """
     by_entity: dict[str, list[Mined]] = {}
     for one in found:
-        for entity in one.finding.entities[:3]:
-            by_entity.setdefault(entity, []).append(one)
+        by_entity.setdefault(one.finding.entities[0], []).append(one)
     out: dict[tuple[uuid.UUID, uuid.UUID, str], Relation] = {}
 
     def relate(parent: Mined, child: Mined, kind: Any, strength: float, offset: float | None) -> None:
         key = (parent.id, child.id, kind)
-        if parent.id != child.id and key not in out and (child.id, parent.id, kind) not in out:
+        if parent.id != child.id and strength > 0.0 and key not in out and (child.id, parent.id, kind) not in out:
             both = parent.status == child.status == "confirmed"
-            out[key] = Relation(parent.id, child.id, kind, min(1.0, max(0.0, strength)), offset, both)
+            out[key] = Relation(parent.id, child.id, kind, min(1.0, strength), offset, both)
 
     for one in found:
         entities = one.finding.entities
         if one.finding.kind in ("sequence", "propagation") and len(entities) > 1:
-            first, last = _best(by_entity, entities[-1], one), _best(by_entity, entities[0], one)
-            lag = one.finding.evidence.get("lead_s", one.finding.evidence.get("lag_s"))
+            first, last = _alone(by_entity, entities[-1]), _alone(by_entity, entities[0])
+            lag = one.finding.evidence.get("lead_s", one.finding.evidence.get("median_lag_s"))
             if first is not None and last is not None:
                 relate(first, last, "precedes", one.finding.confidence, lag)
-        if one.subject == "step":
-            whole = _best(by_entity, entities[0].rpartition("/")[0], one)
+        if one.subject == "step" and _of_failure(one):
+            whole = next(filter(_of_failure, by_entity.get(entities[0].rpartition("/")[0], ())), None)
             if whole is not None:
-                relate(one, whole, "causes", one.finding.confidence, None)
+                relate(one, whole, "causes", in_common(one.finding, whole.finding), None)
     for same in by_entity.values():
         for at, one in enumerate(same[: MOST_RELATED + 1]):
             for other in same[at + 1 : MOST_RELATED + 1]:
-                mine, theirs = set(one.finding.entities), set(other.finding.entities)
-                relate(one, other, "correlates_with", len(mine & theirs) / len(mine | theirs), None)
+                relate(one, other, "correlates_with", in_common(one.finding, other.finding), None)
     return list(out.values())
+
+
+def in_common(one: Finding, other: Finding) -> float:
+    """The share of the time that two findings span which both of them do, 0 to 1."""
+    both = min(one.last_seen_us, other.last_seen_us) - max(one.first_seen_us, other.first_seen_us)
+    either = max(one.last_seen_us, other.last_seen_us) - min(one.first_seen_us, other.first_seen_us)
+    return max(0.0, both / either) if either > 0 else float(both == 0)
+
+
+def _of_failure(one: Mined) -> bool:
+    return one.finding.measure == "failed" and one.finding.kind in OF_FAILURE
 
 
 def together(found: Sequence[Mined]) -> list[tuple[Mined, list[Mined]]]:
@@ -253,7 +293,6 @@ def also(others: Sequence[Mined]) -> str:
     return f" The same in {words.listed(names, 5)}." if names else ""
 
 
-def _best(by_entity: Mapping[str, list[Mined]], entity: str, but: Mined) -> Mined | None:
-    return next(
-        (one for one in by_entity.get(entity, ()) if one.id != but.id and one.finding.entities[0] == entity), None
-    )
+def _alone(by_entity: Mapping[str, list[Mined]], entity: str) -> Mined | None:
+    """The best pattern of an entity that speaks of no other one."""
+    return next((one for one in by_entity.get(entity, ()) if len(one.finding.entities) == 1), None)

@@ -1,7 +1,7 @@
 """Association rules: which circumstances go with failing, and with being slow."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import datetime
 from itertools import combinations
 from typing import Any, TypeVar
@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from operators.mining import sql, words
 from operators.mining.contexts import Item, Place, places
-from operators.mining.finding import Finding, MiningConfig, claimed, strength
+from operators.mining.engine import Embedded, Engine, ItemsetJob, Itemsets
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
-from operators.mining.itemsets import itemsets_of
 from operators.mining.significance import (
     benjamini_hochberg,
     block_p,
@@ -108,7 +108,7 @@ def association_rules(
     )
 
 
-class RuleMiner:
+class RuleMiner(Miner):
     """Circumstances of runs, tasks and events under which they fail, or are slow, more often than the others.
 
     Circumstances that hold for months (a version, a size that only grows) are proxies of time: the test allows for
@@ -117,44 +117,59 @@ class RuleMiner:
 
     name = "rules"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or Embedded()
+
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """Rules; `support` of `total` rows with the circumstance, `effect` the ratio of rates with and without."""
-        # A layer for each length: thousands of long rules must not drown the few short ones (Webb, "Layered critical
-        # values", Machine Learning 71, 2008).
-        drafts: dict[int, list[Finding]] = {}
+        drafts: list[Finding] = []
         tests: dict[int, int] = {}
+        history = history.before(until)
         with threadpool_limits(1):  # the tables are small: threads would only wait for each other
-            looked = [_rules_of(place, config) for place in places(history.before(until), until)]
+            counted = self._engine.itemsets(lambda: places(history, until), lambda place: _jobs(place, config))
+            looked = [_rules_of(place, counts, config) for place, counts in counted]
         for found, made in (one for of_place in looked for one in of_place):
+            drafts += found
             for length, count in made.items():
                 tests[length] = tests.get(length, 0) + count
-            for draft in found:
-                drafts.setdefault(len(draft.evidence["cause"]), []).append(draft)
-        kept = [
-            finding
-            for length, layer in drafts.items()
-            for finding in claimed(layer, config, tests=tests[length], layers=len(tests))
-        ]
-        return sorted(kept, key=strength)[: config.max_findings]
+        return Looked(drafts, tests)
+
+    def layer(self, draft: Finding) -> int:
+        """A layer for each length."""
+        return len(draft.evidence["cause"])
 
 
-def _rules_of(place: Place, config: MiningConfig) -> list[tuple[list[Finding], dict[int, int]]]:
+def _jobs(place: Place, config: MiningConfig) -> Iterator[ItemsetJob]:
+    """What is counted in a place: its circumstances, and those of the rows of each outcome."""
+    yield ItemsetJob(place.matrix, config.at_least(len(place.matrix)), config.max_length)
+    for outcome in _outcomes(place, config):
+        yield ItemsetJob(place.matrix[place.outcomes[outcome]], config.min_count, config.max_length)
+
+
+def _outcomes(place: Place, config: MiningConfig) -> list[str]:
+    """Outcomes that come often enough, and not always."""
+    return [name for name, effect in place.outcomes.items() if config.min_count <= effect.sum() < len(effect)]
+
+
+def _rules_of(place: Place, counts: list[Itemsets], config: MiningConfig) -> list[tuple[list[Finding], dict[int, int]]]:
     """What goes with each outcome of a place, and how many rules of each length were tested for it."""
     rows = len(place.matrix)
-    fewest = config.at_least(rows)
-    causes = itemsets_of(place.matrix, fewest, config.max_length)
-    causes = {items: count for items, count in causes.items() if count <= rows - fewest}
-    return [_rules_for(place, outcome, causes, config) for outcome in place.outcomes] if causes else []
+    most = rows - config.at_least(rows)
+    causes = {items: count for items, count in counts[0].items() if count <= most}
+    if not causes:
+        return []
+    return [
+        _rules_for(place, outcome, causes, with_effect, config)
+        for outcome, with_effect in zip(_outcomes(place, config), counts[1:], strict=True)
+    ]
 
 
 def _rules_for(
-    place: Place, outcome: str, causes: Mapping[frozenset[int], int], config: MiningConfig
+    place: Place, outcome: str, causes: Itemsets, with_effect: Itemsets, config: MiningConfig
 ) -> tuple[list[Finding], dict[int, int]]:
     effect = place.outcomes[outcome]
     rows, hits = len(effect), int(effect.sum())
-    if hits < config.min_count or hits == rows:
-        return [], {}
-    both = dict.fromkeys(causes, 0) | itemsets_of(place.matrix[effect], config.min_count, config.max_length)
+    both = dict.fromkeys(causes, 0) | with_effect
     ordered = sorted(causes, key=lambda items: (len(items), sorted(items)))
     tests = dict(Counter(map(len, ordered)))
     n_both, n_cause = np.array([(both[items], causes[items]) for items in ordered]).T

@@ -1,22 +1,21 @@
 """Sequential patterns: what follows what, in the same run, task, correlation or day."""
 
-from collections.abc import Hashable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
-from prefixspan import PrefixSpan
 
 from operators.mining import words
-from operators.mining.finding import Finding, MiningConfig, claimed
+from operators.mining.engine import Embedded, Engine, SequenceJob, Sequences
+from operators.mining.finding import Finding, Looked, Miner, MiningConfig
+from operators.mining.frequent_sequences import first_end
 from operators.mining.history import BAD, JUDGED, History, micros
+from operators.mining.lean import of_days
 from operators.mining.sequence_sql import counting
 from operators.mining.significance import DAY_US, association_p, blocks_of, halves, permutation_p, rate_ratio
 from operators.mining.streams import outcomes
 from operators.taxonomy import PatternClass
-
-Thing = TypeVar("Thing", bound=Hashable)
 
 FEWEST_GROUPS = 30
 """Groups (runs, tasks, correlations, days) below which no sequence is looked for."""
@@ -54,93 +53,7 @@ class Groups(msgspec.Struct, frozen=True, eq=False):
     window_us: int | None
 
 
-def frequent_sequences(
-    sequences: Sequence[Sequence[Thing]],
-    min_count: int,
-    max_length: int,
-    *,
-    times: Sequence[Sequence[int]] | None = None,
-    max_gap: int | None = None,
-    max_positions: int | None = None,
-) -> dict[tuple[Thing, ...], int]:
-    """Every sequence of items that at least `min_count` of the sequences hold, in that order, with how many those are.
-
-    PrefixSpan (Pei et al., "PrefixSpan: mining sequential patterns efficiently", ICDE 2001): without limits the library
-    of that name; with `max_gap` (between the `times` of neighbours in a pattern) or `max_positions` (between their
-    places) our own, which keeps every place a pattern can end at, where the library keeps the first only.
-
-    >>> frequent_sequences(["abc", "acb", "ab"], 2, 2)[("a", "b")]
-    3
-    >>> frequent_sequences(["abc", "acb", "ab"], 2, 2, max_positions=1)[("a", "b")]
-    2
-    """
-    if min_count < 1:
-        raise ValueError(f"min_count must be at least 1, not {min_count}")
-    if max_gap is not None or max_positions is not None:
-        return dict(_grow(sequences, times, min_count, max_length, max_gap, max_positions))
-    miner = PrefixSpan([list(sequence) for sequence in sequences])
-    miner.maxlen = max_length
-    return {tuple(items): count for count, items in miner.frequent(min_count)}
-
-
-def _grow(
-    sequences: Sequence[Sequence[Thing]], times: Sequence[Sequence[int]] | None, min_count: int, max_length: int,
-    max_gap: int | None, max_positions: int | None,
-) -> list[tuple[tuple[Thing, ...], int]]:  # fmt: skip
-    found: list[tuple[tuple[Thing, ...], int]] = []
-    starts: dict[Thing, dict[int, list[int]]] = {}
-    for row, sequence in enumerate(sequences):
-        for place, item in enumerate(sequence):
-            starts.setdefault(item, {}).setdefault(row, []).append(place)
-    todo: list[tuple[tuple[Thing, ...], dict[int, list[int]]]] = [
-        ((item,), ends) for item, ends in starts.items() if len(ends) >= min_count
-    ]
-    while todo:
-        pattern, ends = todo.pop()
-        found.append((pattern, len(ends)))
-        if len(pattern) >= max_length:
-            continue
-        grown: dict[Thing, dict[int, list[int]]] = {}
-        for row, places in ends.items():
-            for item, reached in _next(sequences[row], times[row] if times else None, places, max_gap, max_positions):
-                grown.setdefault(item, {})[row] = reached
-        todo.extend(((*pattern, item), rows) for item, rows in grown.items() if len(rows) >= min_count)
-    return found
-
-
-def _next(
-    sequence: Sequence[Thing], times: Sequence[int] | None, places: list[int], max_gap: int | None,
-    max_positions: int | None,
-) -> list[tuple[Thing, list[int]]]:  # fmt: skip
-    """Where each item can follow a pattern that ends at `places` (sorted)."""
-    reached: dict[Thing, list[int]] = {}
-    last, at = -1, 0
-    for place in range(places[0] + 1, len(sequence)):
-        while at < len(places) and places[at] < place:
-            last = places[at]
-            at += 1
-        # The nearest end before is the one within any limit that some end is within.
-        near = max_positions is None or place - last <= max_positions
-        if near and (max_gap is None or times is None or times[place] - times[last] <= max_gap):
-            reached.setdefault(sequence[place], []).append(place)
-    return list(reached.items())
-
-
-def first_end(items: Sequence[str], times: Sequence[int], pattern: Sequence[str], window_us: int | None) -> int | None:
-    """Place of the earliest event that completes `pattern`, or None.
-
-    >>> first_end(["a", "b", "a", "c"], [0, 9, 10, 11], ["a", "c"], 5), first_end(["a"], [0], ["b"], None)
-    (3, None)
-    """
-    places = [place for place, item in enumerate(items) if item == pattern[0]]
-    for item in pattern[1:]:
-        if not places:
-            return None
-        places = dict(_next(items, times, places, window_us, None)).get(item, [])
-    return places[0] if places else None
-
-
-class SequenceMiner:
+class SequenceMiner(Miner):
     """What follows what: failed steps in a run, ends of a task's executions, correlated events, bad ends in a day.
 
     A sequence A, B → C is claimed when C comes in more of the groups with A, B than in the others in which it could
@@ -151,52 +64,75 @@ class SequenceMiner:
 
     name = "sequences"
 
-    def mine(self, history: History, config: MiningConfig, until: datetime) -> list[Finding]:
-        """Sequences of two to `max_length`; `support` of `total` groups that have all but the last item."""
-        history = history.before(until)
-        kept: list[Finding] = []
-        drafts: dict[int, list[Finding]] = {}
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or Embedded()
+
+    def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
+        """Sequences within runs and tasks; `support` of `total` of them that have all but the last item."""
+        return self._looked(component_groups(history.before(until)), config, until)
+
+    def lean(self, history: History, config: MiningConfig) -> History:  # noqa: ARG002
+        """What did not end well, and on which days the others ran."""
+        return of_days(history)
+
+    def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:
+        """Sequences of correlated events and of days; `support` of `total` of them that have all but the last item."""
+        return self._looked(common_groups(history.before(until), config), config, until)
+
+    def layer(self, draft: Finding) -> int:
+        """A layer for each length."""
+        return len(draft.evidence["sequence"])
+
+    def _looked(self, every: list[Groups], config: MiningConfig, until: datetime) -> Looked:
+        drafts: list[Finding] = []
         tests: dict[int, int] = {}
-        for groups in groups_of(history, config):
-            found, made = _sequences_of(groups, config, until)
+        looked = [groups for groups in every if len(groups.names) >= FEWEST_GROUPS]
+        jobs = [
+            SequenceJob(groups.items, config.min_count, config.max_length, groups.times, groups.window_us)
+            for groups in looked
+        ]
+        for groups, counts in zip(looked, self._engine.sequences(jobs), strict=True):
+            found, made = _sequences_of(groups, counts, config, until)
+            drafts += found
             for length, count in made.items():
                 tests[length] = tests.get(length, 0) + count
-            for draft in found:
-                drafts.setdefault(len(draft.evidence["sequence"]), []).append(draft)
-        for length, layer in drafts.items():
-            kept += claimed(layer, config, tests=tests[length], layers=len(tests))
-        return sorted(kept, key=lambda finding: (finding.q_value or 0.0, -finding.effect, finding.key))[
-            : config.max_findings
-        ]
+        return Looked(drafts, tests)
 
 
-def groups_of(history: History, config: MiningConfig) -> list[Groups]:
-    """Every kind of group that `history` has events for. Items are tokens, as `item` writes them."""
+def component_groups(history: History) -> list[Groups]:
+    """The runs of each pipeline, and the tasks of each project. Items are tokens, as `item` writes them."""
     # Steps that began together ran side by side: which of them is first in the list says nothing.
     alone = ~history.steps.duplicated(["pipeline_execution_id", "execution_start"], keep=False)
     steps = history.steps[alone.to_numpy(dtype=bool)]
-    order = steps["step_order"].fillna(0).to_numpy(dtype=np.int64)
-    what = [
-        item("step", f"{p}/{s}", status)
-        for p, s, status in zip(steps["pipeline_name"], steps["step_name"], steps["status"], strict=True)
-    ]
     runs = history.runs[history.runs["execution_end"].notna()]
-    in_runs = _grouped(
-        "run",
-        zip(steps["pipeline_execution_id"], order, what, strict=True),
-        dict(zip(runs["id"], micros(runs["execution_end"]).tolist(), strict=True)),
-        None,
-    )
+    ended = dict(iter(runs.groupby("pipeline_name", sort=True)))
+    found = []
+    for pipeline, part in steps.groupby("pipeline_name", sort=True):
+        if pipeline not in ended:
+            continue
+        of = ended[pipeline]
+        order = part["step_order"].fillna(0).to_numpy(dtype=np.int64)
+        what = [
+            item("step", f"{pipeline}/{step}", status)
+            for step, status in zip(part["step_name"], part["status"], strict=True)
+        ]
+        times = dict(zip(of["id"], micros(of["execution_end"]).tolist(), strict=True))
+        found.append(_grouped("run", zip(part["pipeline_execution_id"], order, what, strict=True), times, None))
     done = history.task_executions[history.task_executions["status"].isin(JUDGED)]
-    ends = micros(done["execution_end"].fillna(done["execution_start"]))
-    what = [item("task", p or "tasks", status) for p, status in zip(done["project_name"], done["status"], strict=True)]
-    in_tasks = _grouped("task", zip(done["task_id"], ends, what, strict=True), {}, None)
+    for project, part in done.groupby(done["project_name"].fillna("tasks"), sort=True):
+        ends = micros(part["execution_end"].fillna(part["execution_start"]))
+        what = [item("task", str(project), status) for status in part["status"]]
+        found.append(_grouped("task", zip(part["task_id"], ends, what, strict=True), {}, None))
+    return found
+
+
+def common_groups(history: History, config: MiningConfig) -> list[Groups]:
+    """Correlated events, and days."""
     stream = outcomes(history, ["integration"])
     keys = dict(zip(history.integration_events["id"], history.integration_events["correlation_key"], strict=True))
     what = [item("integration", e, status) for e, status in zip(stream["entity"], stream["status"], strict=True)]
     rows = [row for row in zip(map(keys.get, stream["ref"]), stream["end_us"], what, strict=True) if row[0]]
-    correlated = _grouped("correlation", rows, {}, None)
-    return [in_runs, in_tasks, correlated, *_days(history, config)]
+    return [_grouped("correlation", rows, {}, None), *_days(history, config)]
 
 
 def item(kind: str, entity: str, status: str) -> str:
@@ -246,12 +182,9 @@ def _grouped(kind: str, rows: Any, names: Any, window_us: int | None) -> Groups:
     return Groups(kind, list(found), places, present, items, times, seen, window_us)
 
 
-def _sequences_of(groups: Groups, config: MiningConfig, until: datetime) -> tuple[list[Finding], dict[int, int]]:
-    if len(groups.names) < FEWEST_GROUPS:
-        return [], {}
-    counts = frequent_sequences(
-        groups.items, config.min_count, config.max_length, times=groups.times, max_gap=groups.window_us
-    )
+def _sequences_of(
+    groups: Groups, counts: Sequences, config: MiningConfig, until: datetime
+) -> tuple[list[Finding], dict[int, int]]:
     candidates = sorted(p for p in counts if len(p) > 1 and p[-1] not in p[:-1] and p[-1].rsplit(":", 1)[1] in BAD)
     tests: dict[int, int] = {}
     for pattern in candidates:

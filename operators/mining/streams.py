@@ -1,8 +1,9 @@
 """Everything that ends well or badly, as one stream: runs, steps, task executions and integration events.
 
 Columns of `outcomes`: `entity` and `kind` as in contract.md section 4, `start_us`, `end_us`, `status`, `failed`,
-`seconds` (NaN where unknown), `ref` (the row's natural id), `text` (what the failure said, or None), `errors` (a
-tuple of what it said by name: each member of a list, such as failed tests, and the signature of the other texts).
+`seconds` (NaN where unknown), `ref` (the row's natural id); where they are asked for, `text` (what the failure said, or
+None) and `errors` (a tuple of what it said by name: each member of a list, such as failed tests, and the signature of
+the other texts).
 """
 
 from collections.abc import Iterable
@@ -31,9 +32,28 @@ class Source(msgspec.Struct, frozen=True):
     seconds: str
 
 
-def outcomes(history: History, kinds: Iterable[str] = ("pipeline", "step", "task", "integration")) -> Any:
-    """One row for each thing that ended in a status that counts, by end, entity and id."""
-    parts = [_PARTS[kind](history) for kind in kinds]
+KINDS = ("pipeline", "step", "task", "integration")
+"""Kinds of what ends."""
+
+COLUMNS = {
+    "runs": "pipeline_name status total_duration",
+    "steps": "pipeline_name status",
+    "task_executions": "project_name status",
+    "integration_events": "event_type source_system target_system processing_duration status",
+}
+"""Columns that `outcomes` reads without texts, beside those that a history needs to be cut (`History.thinned`)."""
+
+TEXTS = {
+    "steps": "error_details",
+    "task_executions": "error_type error_message",
+    "integration_events": "error_details",
+}
+"""Those that it reads for texts."""
+
+
+def outcomes(history: History, kinds: Iterable[str] = KINDS, texts: bool = False) -> Any:
+    """One row for each thing that ended in a status that counts, by end, entity and id; with `texts` what it said."""
+    parts = [_PARTS[kind](history, texts) for kind in kinds]
     frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     if not len(frame):
         return frame
@@ -128,67 +148,73 @@ def integration_entities(events: Any) -> Any:
 
 
 def _rows(
-    entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: Any, ref: Any, text: Any, errors: Any
+    entity: Any, kind: str, start: Any, end: Any, status: Any, seconds: Any, ref: Any, said: tuple[Any, Any] | None
 ) -> Any:
-    return pd.DataFrame(
-        {
-            "entity": np.asarray(entity, dtype=object),
-            "kind": kind,
-            "start_us": micros(start),
-            "end_us": micros(end),
-            "status": np.asarray(status, dtype=object),
-            "seconds": np.asarray(seconds, dtype=float),
-            "ref": np.asarray(ref, dtype=object),
-            "text": pd.Series(list(text), dtype=object),
-            "errors": pd.Series(list(errors), dtype=object),
+    columns = {
+        "entity": np.asarray(entity, dtype=object),
+        "kind": kind,
+        "start_us": micros(start),
+        "end_us": micros(end),
+        "status": np.asarray(status, dtype=object),
+        "seconds": np.asarray(seconds, dtype=float),
+        "ref": np.asarray(ref, dtype=object),
+    }
+    if said is not None:
+        columns |= {
+            name: pd.Series(list(one), dtype=object) for name, one in zip(("text", "errors"), said, strict=True)
         }
-    )
+    return pd.DataFrame(columns)
+
+
+def _details(frame: Any, texts: bool) -> tuple[Any, Any] | None:
+    details = frame["error_details"] if texts else None
+    return None if details is None else (map(text_of, details), map(errors_of, details))
 
 
 def _seconds(frame: Any) -> Any:
     return (frame["execution_end"] - frame["execution_start"]).dt.total_seconds()
 
 
-def _pipelines(history: History) -> Any:
+def _pipelines(history: History, texts: bool) -> Any:
     runs = history.runs[history.runs["execution_end"].notna()]
     seconds = runs["total_duration"].fillna(_seconds(runs))
-    none = [None] * len(runs)
+    said = ([None] * len(runs), [()] * len(runs)) if texts else None
     return _rows(
         runs["pipeline_name"], "pipeline", runs["execution_start"], runs["execution_end"], runs["status"], seconds,
-        runs["id"], none, [()] * len(runs),
+        runs["id"], said,
     )  # fmt: skip
 
 
-def _steps(history: History) -> Any:
+def _steps(history: History, texts: bool) -> Any:
     steps = history.steps
     end = steps["execution_end"].fillna(steps["execution_start"])
     order = steps["step_order"].fillna(0).astype(int).astype(str)
     return _rows(
         steps["pipeline_name"] + "/" + steps["step_name"], "step", steps["execution_start"], end, steps["status"],
-        _seconds(steps), steps["pipeline_execution_id"] + ":" + order, map(text_of, steps["error_details"]),
-        map(errors_of, steps["error_details"]),
+        _seconds(steps), steps["pipeline_execution_id"] + ":" + order, _details(steps, texts),
     )  # fmt: skip
 
 
-def _tasks(history: History) -> Any:
+def _tasks(history: History, texts: bool) -> Any:
     done = history.task_executions
     end = done["execution_end"].fillna(done["execution_start"])
-    said = zip(done["error_type"], done["error_message"], strict=True)
-    text = [" ".join(part for part in pair if part)[:TEXT_LENGTH] or None for pair in said]
+    said = None
+    if texts:
+        parts = zip(done["error_type"], done["error_message"], strict=True)
+        text = [" ".join(part for part in pair if part)[:TEXT_LENGTH] or None for pair in parts]
+        said = text, [(signature(words),) if words else () for words in text]
     attempt = done["attempt"].fillna(0).astype(int).astype(str)
     return _rows(
         done["project_name"].fillna("tasks"), "task", done["execution_start"], end, done["status"], _seconds(done),
-        done["id"] + ":" + attempt, text, [(signature(words),) if words else () for words in text],
+        done["id"] + ":" + attempt, said,
     )  # fmt: skip
 
 
-def _integrations(history: History) -> Any:
+def _integrations(history: History, texts: bool) -> Any:
     events = history.integration_events
     return _rows(
         integration_entities(events), "integration", events["event_timestamp"], events["event_timestamp"],
-        events["status"],
-        events["processing_duration"] / 1000.0, events["id"], map(text_of, events["error_details"]),
-        map(errors_of, events["error_details"]),
+        events["status"], events["processing_duration"] / 1000.0, events["id"], _details(events, texts),
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """Which findings are worth telling: they hold later too, are not implied by definition, and rank by what they say."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import exp, log
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from operators.mining.finding import Finding, Miner, MiningConfig
 from operators.mining.history import History, micros
@@ -44,42 +46,64 @@ class Judged(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def cut_of(history: History, until: datetime, held_out: float = HELD_OUT) -> datetime:
-    """The time that leaves `held_out` of what ended (runs, executions, events; days of series without any) after it.
+def ends_of(history: History) -> Any:
+    """When runs, executions and integration events of a history (a shard) ended: µs, int64."""
+    return np.concatenate(
+        [
+            micros(history.runs["execution_end"].dropna()),
+            micros(history.task_executions["execution_end"].dropna()),
+            micros(history.integration_events["event_timestamp"]),
+        ]
+    )
+
+
+def cut_at(ends: Any, until: datetime, held_out: float = HELD_OUT) -> datetime:
+    """The time that leaves `held_out` of the ends (µs, in any order) after it, to the second; `until` without any.
 
     >>> from datetime import UTC
-    >>> cut_of(History.of(), datetime(2026, 1, 2, tzinfo=UTC))
+    >>> cut_at(np.array([], dtype=np.int64), datetime(2026, 1, 2, tzinfo=UTC))
     datetime.datetime(2026, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)
     """
-    history = history.before(until)
-    ends = [*micros(history.runs["execution_end"].dropna()), *micros(history.task_executions["execution_end"].dropna()),
-            *micros(history.integration_events["event_timestamp"])]  # fmt: skip
-    ends = sorted(ends or [*micros(history.daily["time"]), *micros(history.hourly["time"])])
-    if not ends:
+    if not len(ends):
         return until
-    at = int(ends[min(len(ends) - 1, int((1.0 - held_out) * len(ends)))])
-    return datetime.fromtimestamp(at // 1_000_000, until.tzinfo)
+    place = min(len(ends) - 1, int((1.0 - held_out) * len(ends)))
+    return datetime.fromtimestamp(int(np.partition(ends, place)[place]) // 1_000_000, until.tzinfo)
 
 
-def held_later(
-    miner: Miner, findings: list[Finding], history: History, config: MiningConfig, cut: datetime, until: datetime
-) -> dict[str, bool | None]:
-    """By key: whether a finding of what was known at `cut` shows on its own in the time after it.
-
-    True: the miner finds it there too, on the same side of chance, at a lenient rate. None: it is a count that claims
-    nothing and did not come again, or the time after shows too little to tell (fewer than `config.min_count`).
-    """
+def cut_of(history: History, until: datetime, held_out: float = HELD_OUT) -> datetime:
+    """`cut_at` of what ended in a history up to `until`; of the days of series where nothing did."""
     history = history.before(until)
-    later = history.since(cut)
-    lenient = msgspec.structs.replace(
+    ends = ends_of(history)
+    if not len(ends):
+        ends = np.concatenate([micros(history.daily["time"]), micros(history.hourly["time"])])
+    return cut_at(ends, until, held_out)
+
+
+def lenient(config: MiningConfig) -> MiningConfig:
+    """What is asked of the held-out time, which is shorter.
+
+    >>> lenient(MiningConfig()).false_discovery_rate
+    0.2
+    """
+    return msgspec.structs.replace(
         config,
         false_discovery_rate=min(1.0, LENIENT * config.false_discovery_rate),
         min_count=max(3, config.min_count // 2),
         min_effect=1.0 + (config.min_effect - 1.0) / 2.0,
         max_findings=10 * config.max_findings,
     )
-    there = {finding.key: finding for finding in miner.mine(later, lenient, until)}
-    rows = len(later.runs) + len(later.task_executions) + len(later.integration_events) + len(later.daily)
+
+
+def held_later(
+    findings: Iterable[Finding], later: Iterable[Finding], rows: int, config: MiningConfig
+) -> dict[str, bool | None]:
+    """By key: whether a finding shows on its own in the time after the cut, where a miner found `later` with the
+    `lenient` configuration among `rows` things that ended, or days.
+
+    True: it is there too, on the same side of chance. None: it is a count that claims nothing and did not come again,
+    or the time after shows too little to tell (fewer than `config.min_count`).
+    """
+    there = {finding.key: finding for finding in later}
     out: dict[str, bool | None] = {}
     for finding in findings:
         again = there.get(finding.key)
@@ -168,5 +192,7 @@ def mine_and_judge(miner: Miner, history: History, config: MiningConfig, until: 
     if not whole or cut >= until - timedelta(seconds=1):
         return judge(whole, config, until)
     before = {finding.key for finding in miner.mine(history.before(cut), config, cut)}
-    held = held_later(miner, whole, history, config, cut, until)
+    later = history.since(cut)
+    rows = len(later.runs) + len(later.task_executions) + len(later.integration_events) + len(later.daily)
+    held = held_later(whole, miner.mine(later, lenient(config), until), rows, config)
     return judge(whole, config, until, {key: held[key] if key in before else None for key in held})

@@ -25,10 +25,11 @@ class PerformanceAnalysis(Record, frozen=True, kw_only=True):
     measurement_window: timedelta
     analyzed_at: datetime
     context_metadata: Json | None = None
+    component_kind: str = ""
 
 
 class PerformanceBaseline(Record, frozen=True, kw_only=True):
-    """What is normal for a component; of one type at most one is active."""
+    """What is normal for a component; of one kind of component and type of baseline at most one is active."""
 
     id: uuid.UUID = DERIVED
     component_name: str
@@ -39,6 +40,7 @@ class PerformanceBaseline(Record, frozen=True, kw_only=True):
     established_at: datetime
     valid_until: datetime | None = None
     is_active: bool = True
+    component_kind: str = ""
 
 
 class Opportunity(Record, frozen=True, kw_only=True):
@@ -77,14 +79,16 @@ class PerformancePattern(Record, frozen=True, kw_only=True):
 PERFORMANCE_ANALYTICS = TableOf(
     PerformanceAnalysis,
     "performance_analytics",
-    key=("component_name", "metric_type", "measurement_window", "analyzed_at"),
+    key=("component_name", "component_kind", "metric_type", "measurement_window", "analyzed_at"),
     time="analyzed_at",
-    identify=derived("performance_analytics", "component_name", "metric_type", "measurement_window", "analyzed_at"),
+    identify=derived(
+        "performance_analytics", "component_name", "component_kind", "metric_type", "measurement_window", "analyzed_at"
+    ),
 )
 PERFORMANCE_BASELINES = TableOf(
     PerformanceBaseline,
     "performance_baselines",
-    identify=derived("performance_baseline", "component_name", "baseline_type", "established_at"),
+    identify=derived("performance_baseline", "component_name", "component_kind", "baseline_type", "established_at"),
 )
 OPTIMIZATION_OPPORTUNITIES = TableOf(
     Opportunity,
@@ -123,23 +127,25 @@ class Performance(Module):
         ]
         return self.analytics.page(conditions, order="analyzed_at", limit=limit, after=after)
 
-    def baseline(self, component: str, baseline_type: str) -> PerformanceBaseline | None:
-        """The baseline of a component that holds now."""
+    def baseline(self, component: str, baseline_type: str, kind: str | None = None) -> PerformanceBaseline | None:
+        """The baseline of a component that holds now; without its `kind`, of several of one name the newest."""
         conditions = [
-            equals("component_name", component), equals("baseline_type", baseline_type), equals("is_active", True)
+            equals("component_name", component), equals("component_kind", kind),
+            equals("baseline_type", baseline_type), equals("is_active", True),
         ]  # fmt: skip
         return self.baselines.first(conditions, order="established_at")
 
     def establish(self, baseline: PerformanceBaseline) -> PerformanceBaseline:
         """Store a baseline and let it hold from now on; the one before it stays as history."""
         fresh = msgspec.structs.replace(PERFORMANCE_BASELINES.identified(baseline), is_active=True)
+        of = (baseline.component_name, baseline.baseline_type, baseline.component_kind)
         with self.database.write() as connection:
             # Whoever establishes another baseline of the same type at this moment waits.
             connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
                 [f"baseline {baseline.component_name}/{baseline.baseline_type}"],
             )
-            before = self.baseline(baseline.component_name, baseline.baseline_type)
+            before = self.baseline(*of)
             if before is not None and before.id != fresh.id:
                 self.baselines.update(before.id, {"is_active": False})
             return self.baselines.save(fresh)

@@ -38,6 +38,7 @@ class CodeDependency(Record, frozen=True, kw_only=True):
     kind: str
     commit_sha: str | None = None
     observed_at: datetime
+    first_observed_at: datetime | None = None
     event_time: datetime
     event_id: str
 

@@ -54,15 +54,15 @@ WITH found AS (
         duplicates, impossible, checks, missing, status, problems)
     SELECT id, 'runs', 'a source', 9, 9, 0.5, 3, 1, 0, 0, '{}', '{}', 'notice', ARRAY['nothing for 3 days'] FROM night
 ), made AS (
-    INSERT INTO performance_baselines (id, component_name, baseline_type, baseline_metrics, confidence_level,
-        sample_size, established_at, valid_until, is_active)
-    SELECT gen_random_uuid(), pipeline_name, 'weekly', '{"error_rate": {"low": 0.1, "high": 0.3},
+    INSERT INTO performance_baselines (id, component_name, component_kind, baseline_type, baseline_metrics,
+        confidence_level, sample_size, established_at, valid_until, is_active)
+    SELECT gen_random_uuid(), pipeline_name, 'pipeline', 'weekly', '{"error_rate": {"low": 0.1, "high": 0.3},
         "response_time": {"p10": 40, "p90": 80}}', 0.95, 90, now(), now() + interval '7 d', true
     FROM (SELECT DISTINCT pipeline_name FROM pipeline_runs) AS p
 )
-INSERT INTO performance_analytics (id, component_name, metric_type, baseline_value, current_value, performance_delta,
-    measurement_window, analyzed_at, context_metadata)
-SELECT gen_random_uuid(), pipeline_name, metric, 0.2, 0.4, 100, interval '7 d', now(),
+INSERT INTO performance_analytics (id, component_name, component_kind, metric_type, baseline_value, current_value,
+    performance_delta, measurement_window, analyzed_at, context_metadata)
+SELECT gen_random_uuid(), pipeline_name, 'pipeline', metric, 0.2, 0.4, 100, interval '7 d', now(),
     '{"kind": "pipeline", "baseline": "weekly", "n": 20}'
 FROM (SELECT DISTINCT pipeline_name FROM pipeline_runs) AS p, unnest(ARRAY['error_rate', 'response_time']) AS metric
 """

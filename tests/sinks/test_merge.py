@@ -4,8 +4,10 @@ import itertools
 import random
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,37 @@ def test_the_newest_event_wins_in_any_order_and_grouping(
         writer.put([output(arriving[start:end])])
         writer.drain()
     assert_newest(module_database, values)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sets(st.integers(0, 2), min_size=1)), min_size=1, max_size=6),
+       st.integers(0, 1 << 32))  # fmt: skip
+def test_when_an_edge_was_first_seen_is_known_in_any_order(
+    module_database: str, writer: DatabaseWriter, seen: list[tuple[int, set[int]]], seed: int
+) -> None:
+    run, random_ = next(_runs), random.Random(seed)
+    values = [
+        raw("code.dependencies", data_of("code.dependencies", codebase_id=f"f{run}", edges=[
+            {"from": f"n{node}", "to": "m", "kind": "import"} for node in sorted(nodes)
+        ]), id=f"e{number}", time=time_at(at))
+        for number, (at, nodes) in enumerate(seen)
+    ]  # fmt: skip
+    random_.shuffle(values)
+    cut = random_.randrange(len(values) + 1)
+    for part in (values[:cut], values[cut:]):
+        writer.put([output(part)])
+        writer.drain()
+    with psycopg.connect(module_database) as connection:
+        found = connection.execute(
+            "SELECT from_node, first_observed_at, observed_at FROM code_dependencies WHERE codebase_id = %s",
+            [f"f{run}"],
+        ).fetchall()
+    times = {
+        f"n{node}": [datetime.fromisoformat(time_at(at)) for at, nodes in seen if node in nodes] for node in range(3)
+    }
+    assert {name: (first, last) for name, first, last in found} == {
+        name: (min(at), max(at)) for name, at in times.items() if at
+    }
 
 
 def orders(values: list[bytes]) -> list[list[list[bytes]]]:

@@ -176,6 +176,48 @@ def test_running_again_makes_the_roles_again(database: str) -> None:
     ]
 
 
+def test_rows_from_before_kinds_of_components_stay(empty_database: str, tmp_path: Path) -> None:
+    """Partitions that are there already get the new key too; what was known of edges and baselines is kept."""
+    earlier = tmp_path / "sql"
+    for name in ("migrations", "plain"):
+        (earlier / name).mkdir(parents=True)
+        for file in sorted((Path(__file__).parents[2] / "sql" / name).glob("*.sql")):
+            if file.name < "0023":
+                (earlier / name / file.name).write_bytes(file.read_bytes())
+    migrate.migrate(empty_database, folder=earlier, wanted="plain")
+    at = "2026-01-05T00:00:00Z"
+    analysis = (
+        "INSERT INTO performance_analytics (id, component_name, metric_type, baseline_value, current_value,"
+        " measurement_window, analyzed_at{}) VALUES (gen_random_uuid(), 'shop', 'error_rate', 1, 2, '7 d', %s{})"
+    )
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(
+            "SELECT ensure_partitions('performance_analytics'::regclass, ARRAY[%s]::timestamptz[])", [at]
+        )
+        connection.execute(analysis.format("", ""), [at])
+        connection.execute(
+            "INSERT INTO performance_baselines VALUES (gen_random_uuid(), 'shop', 'weekly', '{}', 0.9, 5, %s)", [at]
+        )
+        connection.execute(
+            "INSERT INTO code_dependencies VALUES ('shop', 'a', 'b', 'import', NULL, %s, %s, 'e')", [at, at]
+        )
+    assert migrate.migrate(empty_database)[:2] == ["0023_code_history", "0024_component_kind"]
+    with psycopg.connect(empty_database) as connection:
+        for name in ("performance_analytics", "performance_baselines"):
+            assert connection.execute(f"SELECT component_kind FROM {name}").fetchall() == [("",)]
+        edge = connection.execute("SELECT first_observed_at = observed_at FROM code_dependencies").fetchall()
+        assert edge == [(True,)]
+        later = "2026-02-09T00:00:00Z"
+        connection.execute(
+            "SELECT ensure_partitions('performance_analytics'::regclass, ARRAY[%s]::timestamptz[])", [later]
+        )
+        for kind in ("task", "pipeline"):
+            for moment in (at, later):
+                connection.execute(analysis.format(", component_kind", ", %s"), [moment, kind])
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(analysis.format(", component_kind", ", %s"), [at, "task"])
+
+
 def test_command(empty_database: str) -> None:
     run = CliRunner().invoke
     behind = run(command, ["--database-url", empty_database, "--check"])

@@ -6,10 +6,13 @@ import msgspec
 import psycopg
 import pytest
 
+from operators.identity import identity
+from operators.mining.baselines import Analytics, Baseline
+from operators.mining.features import Feature
 from operators.mining.finding import Finding
 from operators.mining.results import FADING, Mined, also, relations, together
 from operators.taxonomy import PatternClass
-from sinks.nightly import write_patterns, write_relations
+from sinks.nightly import write_baselines, write_features, write_patterns, write_relations
 
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 BASE = Finding(
@@ -129,18 +132,70 @@ def test_relations(connection):
     cause = mined("cause", entities=("shop",), score=0.9)
     effect = mined("effect", entities=("desk",), score=0.8)
     link = mined("link", kind="propagation", entities=("desk", "shop"), score=0.7, confidence=0.6,
-                 evidence={"lag_s": 90.0})  # fmt: skip
+                 evidence={"lag_s": 900.0, "median_lag_s": 90.0})  # fmt: skip
     step = mined("step", entities=("shop/test",), subject="step", score=0.5)
-    found = [cause, effect, link, step]
+    half = BASE.first_seen_us + (BASE.last_seen_us - BASE.first_seen_us) // 2
+    when = mined("when", kind="rule", entities=("shop",), score=0.4, first_seen_us=half)
+    gone = mined("gone", entities=("shop",), score=0.3, first_seen_us=1, last_seen_us=2)
+    found = [cause, effect, link, step, when, gone]
     rows = relations(found)
     said = {(row.kind, row.parent, row.child): row for row in rows}
     assert said["precedes", cause.id, effect.id].offset_s == 90.0
     assert ("causes", step.id, cause.id) in said
-    assert said["correlates_with", cause.id, link.id].strength == 0.5
+    assert said["correlates_with", cause.id, when.id].strength == pytest.approx(0.5)
+    assert not [row for row in rows if gone.id in (row.parent, row.child)]  # another time
+    assert not [row for row in rows if row.kind == "causes" and when.id in (row.parent, row.child)]
+    assert not [row for row in rows if row.kind == "precedes" and link.id in (row.parent, row.child)]
     write(connection, found, 0)
     for _ in range(2):
         assert write_relations(connection, rows, night(0)) == len(rows)
     assert connection.execute("SELECT count(*) FROM pattern_relationships").fetchone() == (len(rows),)
+
+
+def usual(kind, number, size=20):
+    """A baseline of a thing called shop and the comparison with it, of a night."""
+    at = night(number)
+    baseline = Baseline(
+        id=identity("baseline", f"{kind}{number}"), component_name="shop", component_kind=kind, baseline_type="weekly",
+        baseline_metrics={"error_rate": {"mean": 0.1}}, confidence_level=0.95, sample_size=size, established_at=at,
+        valid_until=at + timedelta(days=7),
+    )  # fmt: skip
+    now = Analytics(
+        id=identity("analytics", f"{kind}{number}"), component_name="shop", component_kind=kind,
+        metric_type="error_rate", baseline_value=0.1, current_value=0.2, performance_delta=100.0,
+        measurement_window=timedelta(days=7), analyzed_at=at, context_metadata={},
+    )  # fmt: skip
+    return baseline, now
+
+
+def test_a_pipeline_and_a_project_of_one_name_each_have_their_baseline(connection):
+    for number, size in ((0, 20), (1, 30), (1, 31)):  # two nights, the second one twice
+        rows, now = zip(usual("pipeline", number, size), usual("task", number, size + 100), strict=True)
+        with connection.transaction():
+            write_baselines(connection, rows, now)
+    found = "SELECT component_kind, sample_size FROM performance_baselines WHERE {} ORDER BY 1, 2"
+    assert connection.execute(found.format("is_active")).fetchall() == [("pipeline", 31), ("task", 131)]
+    assert connection.execute(found.format("NOT is_active")).fetchall() == [("pipeline", 20), ("task", 120)]
+    assert connection.execute(
+        "SELECT component_kind, count(*) FROM performance_analytics GROUP BY 1 ORDER BY 1"
+    ).fetchall() == [("pipeline", 2), ("task", 2)]
+    # An earlier night that is run later does not take its place.
+    with connection.transaction():
+        write_baselines(connection, [usual("task", -1)[0]], [])
+    assert connection.execute(found.format("is_active")).fetchall() == [("pipeline", 31), ("task", 131)]
+
+
+def test_a_feature_that_a_night_no_longer_has_rests(connection):
+    def features(number, *names):
+        made = [Feature("code", name, "own", "so", 0.2, 0.1, True, {"target": "failed"}) for name in names]
+        with connection.transaction():
+            write_features(connection, made, night(number))
+        rows = "SELECT feature_name FROM feature_engineering WHERE is_active ORDER BY 1"
+        return [name for (name,) in connection.execute(rows).fetchall()]
+
+    assert features(1, "lines", "axis_1") == ["code.axis_1", "code.lines"]
+    assert features(0, "lines", "axis_0") == ["code.axis_0", "code.axis_1", "code.lines"]  # an earlier night, run later
+    assert features(2, "lines") == ["code.lines"]
 
 
 def test_readers_see_the_same_error_of_several_steps_once():
@@ -149,3 +204,13 @@ def test_readers_see_the_same_error_of_several_steps_once():
     groups = together(found)
     assert [(one.finding.key, len(others)) for one, others in groups] == [("k0", 2), ("x", 0)]
     assert also(groups[0][1]) == " The same in job-1 and job-2."
+
+
+def test_what_only_an_old_night_finds_is_past(connection):
+    write(connection, [mined("now")], 5)
+    with connection.transaction():
+        stored = write_patterns(connection, [mined("now"), mined("then")], (), night(1), old=True)
+    assert (stored.new, stored.missed) == (1, 0)
+    found = state(connection)
+    assert found["now"][0] and not found["then"][0] and found["then"][3] == night(1)
+    assert lines(connection, "then") == ["resolved", "opened"]

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from flows.nightly.night import Night
-from flows.nightly.stages import Featured, Loaded, Result
+from flows.nightly.shards import Loaded
+from flows.nightly.stages import Featured, Result
 from operators.mining.baselines import Analytics, Baseline
 from operators.mining.compile import Compiled
 from operators.mining.features import Feature
+from operators.mining.history import History
 from operators.mining.quality import Partial, judged
-from operators.mining.results import Mined
+from operators.mining.results import Mined, names
+from operators.mining.weeks import calendar
 from sinks.nightly import Stored
 from sources.archive import Piece
 from sources.nights import Changed, Faded
@@ -59,7 +62,10 @@ def change(entity, score):
     )  # fmt: skip
 
 
-def result(path="/srv/nightly/sequence-rules.json", found=(), rules=(RULE,), stored=None, rows=300, skipped=None):
+def result(
+    path="/srv/nightly/sequence-rules.json", found=(), rules=(RULE,), stored=None, rows=300, skipped=None, history=None,
+    withheld="",
+):  # fmt: skip
     """All that a report is made of."""
     pieces = [loaded("runs", rows), loaded("steps", 2 * rows)]
     if skipped:
@@ -70,21 +76,23 @@ def result(path="/srv/nightly/sequence-rules.json", found=(), rules=(RULE,), sto
     ]  # fmt: skip
     ends = planted.UNTIL
     usual = Baseline(
-        id=RULE.id, component_name="shop/main", baseline_type="weekly", baseline_metrics={}, confidence_level=0.95,
-        sample_size=90, established_at=ends, valid_until=ends + timedelta(days=7),
+        id=RULE.id, component_name="shop/main", component_kind="pipeline",
+        baseline_type="weekly", baseline_metrics={}, confidence_level=0.95, sample_size=90, established_at=ends, valid_until=ends + timedelta(days=7),
     )  # fmt: skip
     now = Analytics(
-        id=RULE.id, component_name="shop/main", metric_type="response_time", baseline_value=60.0, current_value=150.0,
+        id=RULE.id, component_name="shop/main", component_kind="pipeline",
+        metric_type="response_time", baseline_value=60.0, current_value=150.0,
         performance_delta=150.0, measurement_window=timedelta(days=7), analyzed_at=ends,
         context_metadata={"kind": "pipeline", "baseline": "weekly", "n": 20, "baseline_n": 90},
     )  # fmt: skip
     feature = Feature("pipeline", "failed_last_5", "history", "share failed of the last five", 0.4, 0.3, True, {})
-    featured = Featured([feature], [usual], [now], 0)
+    history = History.of() if history is None else history
+    featured = Featured([feature], [usual], [now], 0, names([history]), calendar(history), 0, 0)
     counts = stored or Stored(new=len(found))
-    return Result(pieces, quality, featured, {}, list(found), counts, list(rules), str(path), {})
+    return Result(pieces, quality, featured, {}, list(found), counts, list(rules), str(path), {}, withheld)
 
 
-def changed(first=(), since=(), later=(), weakened=0, retired=0, seconds=40.0, is_latest=True):
+def changed(first=(), since=(), later=(), weakened=0, retired=0, seconds=40.0):
     """What it changed."""
     seen = datetime(2026, 3, 2, tzinfo=UTC)
     return Changed(
@@ -94,5 +102,4 @@ def changed(first=(), since=(), later=(), weakened=0, retired=0, seconds=40.0, i
         tuple(Faded(f"It weakened, number {at}.", 0.49, 1, seen) for at in range(weakened)),
         tuple(Faded(f"It is gone, number {at}.", 0.3, 3, seen) for at in range(retired)),
         seconds,
-        is_latest,
     )

@@ -11,7 +11,7 @@ import pytest
 
 from flows import realtime
 from flows.cli import run
-from flows.nightly import flow
+from flows.nightly import flow, summary
 from flows.nightly.night import Night
 from flows.nightly.stages import write_rules
 from flows.settings import SettingsError, load
@@ -20,6 +20,7 @@ from operators.mining.compile import Compiled
 from operators.mining.finding import MiningConfig
 from operators.mining.history import History
 from tests.flows.nightly.filling import fill_all
+from tests.flows.nightly.results import changed
 from tests.operators.mining import planted
 
 RULE = {"id": "by-hand", "items": ["pipeline:$x:failure"], "within_us": 1_000_000}
@@ -250,3 +251,43 @@ def test_a_running_stream_takes_the_rules_of_the_last_night_without_a_restart(tm
             "SELECT count(*), min(opened_at) FROM detected_patterns WHERE pattern_type = 'sequence'"
         ).fetchone()
     assert 19 <= count <= 20 and first >= planted.START + timedelta(hours=20)
+
+
+def actives(url):
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT count(*) FROM nightly_findings WHERE is_active").fetchone()[0]
+
+
+def test_a_glance_and_an_empty_night_take_nothing_away(database, tmp_path):
+    fill_all(database, planted.history(runs=250))
+    rules = tmp_path / "rules.json"
+
+    def work(since, until):
+        night = Night(since, until, config=MiningConfig(permutations=49), series_features=False)
+        return flow.run(
+            database,
+            night,
+            tmp_path,
+            rules,
+            report=lambda result, *_: summary.facts(night, result, changed(), None, 0.0),
+        )
+
+    whole, _ = work(planted.START, planted.UNTIL)
+    before, written = actives(database), rules.read_bytes()
+    assert before > 20 and not whole.withheld and whole.rules
+    for days in (1, 2, 3, 4):  # three misses retire
+        end = planted.UNTIL + timedelta(days=days)
+        glance, _ = work(end - timedelta(days=7), end)
+        assert glance.withheld in ("nights of late looked further back", "nothing was read")
+    empty, _ = work(planted.UNTIL + timedelta(days=300), planted.UNTIL + timedelta(days=700))
+    assert empty.withheld == "nothing was read"
+    assert actives(database) >= before and rules.read_bytes() == written
+    # An empty night stands in nobody's way.
+    later, _ = work(planted.START, planted.UNTIL + timedelta(days=5))
+    assert not later.withheld
+
+    # Whatever of a night's files is gone, it is made again.
+    for path in sorted(tmp_path.rglob("*.bin")):
+        path.unlink()
+    again, _ = work(planted.START, planted.UNTIL + timedelta(days=5))
+    assert again.stored == later.stored and [one.id for one in again.found] == [one.id for one in later.found]

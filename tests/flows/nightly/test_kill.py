@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from flows.nightly import flow, stages
+from flows.nightly import flow, shards, stages
 from flows.nightly.miners import MINERS
 from flows.nightly.night import Night
 from flows.nightly.work import Work
@@ -80,7 +80,8 @@ def at(owner, name):
 MOMENTS = {
     "a piece is read": lambda: at_note("load", 3),
     "features are made": lambda: at_note("features"),
-    "a miner has found": lambda: at_note("mine", 4),
+    "a shard is looked at": lambda: at_note("mine", 2),
+    "a miner has found": lambda: at_note("mine", 6),
     "a miner is judged": lambda: at_note("validate", 2),
     "half of the tables are written": lambda: at(stages.sink, "write_baselines"),
     "all tables are written and not committed": lambda: at_note("store", 2),
@@ -100,8 +101,24 @@ def history():
 def fewer_miners(monkeypatch):
     """Enough to fill each table; the way through the stages is the same for all of them."""
     names = ("sequences", "failure_modes", "flaky", "recovery", "changes", "graph")
-    for module in (flow, stages):
-        monkeypatch.setattr(module, "MINERS", {name: MINERS[name] for name in names})
+    monkeypatch.setattr(shards, "SHARD_ROWS", 600)
+    monkeypatch.setattr(stages, "miners", lambda _: {name: MINERS[name] for name in names})
+
+
+def test_findings_do_not_depend_on_how_the_history_is_cut(
+    database_url, migrated_template, history, tmp_path, monkeypatch
+):
+    found = []
+    for size in (400, 10_000_000):
+        monkeypatch.setattr(shards, "SHARD_ROWS", size)
+        with temporary_database(database_url, migrated_template) as url:
+            fill_all(url, history)
+            result, _ = work_through(url, tmp_path / str(size))
+            count = sum(one.piece.rows for one in result.loaded)
+            assert shards.shards_for(one.piece for one in result.loaded) == max(1, -(-count // size))
+            found.append({table: of for table, of in rows(url).items() if not table.startswith("nightly_")})
+            assert b'"then"' in (tmp_path / str(size) / "rules.json").read_bytes()
+    assert found[0] == found[1]
 
 
 def test_a_night_that_is_killed_in_each_stage_ends_in_the_same_rows(database_url, migrated_template, history, tmp_path):

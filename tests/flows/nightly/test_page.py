@@ -35,14 +35,19 @@ def made(history):
         name: getattr(point.finding, name) for name in ("kind", "entities", "evidence", "sentence")
     }, measure=measure)  # fmt: skip
     long = finding("l", 0.4, status="pending", sentence="Runs of " + "x" * 200 + " fail.", sql="SELECT " + "y" * 300)
-    return result(found=[point, finding("a"), long], stored=Stored(new=1, again=2), skipped="60 of 100 rows cannot be")
+    return result(
+        found=[point, finding("a"), long],
+        stored=Stored(new=1, again=2),
+        skipped="60 of 100 rows cannot be",
+        history=history,
+    )
 
 
 @pytest.fixture(scope="module")
 def text(made, history):
     point, known, _ = made.found
     what = changed(first=[point], since=[known], weakened=2, retired=1)
-    return page.page(NIGHT, made, history, 0.9, what)
+    return page.page(NIGHT, made, history.daily, 0.9, what)
 
 
 def test_findings_are_new_or_found_again_and_what_faded_is_listed(text, made):
@@ -60,7 +65,7 @@ def test_findings_are_new_or_found_again_and_what_faded_is_listed(text, made):
 
 def test_a_repeat_does_not_claim_its_own_second_as_the_night_s_cost(text, made, history):
     assert "Worked through in 40 s, of which this run did 0.9 s." in text
-    assert "Worked through in 38 s.</p>" in page.page(NIGHT, made, history, 38.2, changed(seconds=39.0))
+    assert "Worked through in 38 s.</p>" in page.page(NIGHT, made, history.daily, 38.2, changed(seconds=39.0))
 
 
 def test_links_lead_somewhere_and_pictures_to_their_finding(text):
@@ -87,13 +92,14 @@ def test_what_is_usual_and_a_gap_told_once(text):
     assert "2 things to look at" in text
 
 
-def test_rules_of_an_old_night_are_not_said_to_be_written(made, history):
-    said = page.page(NIGHT, made, history, 1.0, changed(is_latest=False))
-    assert "Not written: those of a later night stay" in said
+def test_rules_of_an_old_night_are_not_said_to_be_written(history):
+    made = result("/srv/r.json", withheld="a later night was worked through before")
+    said = page.page(NIGHT, made, history.daily, 1.0, changed())
+    assert "Not written, those in <code>/srv/r.json</code> stay: a later night was worked through before." in said
 
 
 def test_nothing_found_is_a_page_too(history):
-    said = page.page(NIGHT, result(rules=()), history, 1.0)
+    said = page.page(NIGHT, result(rules=()), history.daily, 1.0)
     assert "Nothing that holds" in said and '<a href="#rules">' not in said
 
 

@@ -2,18 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from operators.mining.finding import Finding, Miner, MiningConfig
-from operators.mining.history import History
+from operators.mining.history import COMPONENTS, WHOLE, History, empty_frame
+from operators.mining.pieces import frame, of_frame, pack, shard_of, unpack
 from operators.taxonomy import PatternClass
 from tests.operators.mining import planted
 
 CONFIG = MiningConfig(permutations=49)
+Way = Callable[[History], History]
 MOST_SECONDS = 60.0
 """A miner's time on the planted history: a guard against what grows without bound, not a benchmark."""
 
@@ -21,17 +25,67 @@ MOST_SECONDS = 60.0
 def check_miner(miner: Miner, of: History) -> list[Finding]:
     """Raise AssertionError where `miner` breaks the contract of miners; give what it finds in `of`."""
     started = time.process_time()
-    found = miner.mine(of, CONFIG, planted.UNTIL)
+    held = _held(of)
+    found = miner.mine(held, CONFIG, planted.UNTIL)
     assert time.process_time() - started < MOST_SECONDS, miner.name
     well_formed(miner, found)
-    assert miner.mine(planted.reordered(of, 5), CONFIG, planted.UNTIL) == found, (
+    assert miner.mine(_reordered(of), CONFIG, planted.UNTIL) == found, (
         f"{miner.name}: not deterministic, or the order of rows matters"
     )
-    _no_look_ahead(miner, of)
-    _bounded(miner, of, found)
+    _no_look_ahead(miner, held)
+    _bounded(miner, held, found)
     _scales(miner, of, found)
     _odd_histories(miner)
     return found
+
+
+def in_shards(miner: Miner, of: History, config: MiningConfig, until: datetime, shards: int, way: Way) -> list[Finding]:
+    """What a miner finds in a history that is cut into shards, as the nightly flow lets it; `way` cuts in time."""
+    looked, lean = [], {name: [] for name in COMPONENTS}
+    for number in range(shards):
+        shard = shard_of_history(of, number, shards)
+        looked.append(miner.look(way(shard), config, until))
+        left = miner.lean(shard, config)
+        for name, parts in lean.items():
+            if len(getattr(left, name)):
+                parts.append(frame(name, [unpack(pack(of_frame(name, getattr(left, name))))]))
+    together = {name: pd.concat(parts, ignore_index=True) if parts else empty_frame(name)
+                for name, parts in lean.items()}  # fmt: skip
+    whole = History(**{name: getattr(of, name) for name in WHOLE}, **together).before(planted.UNTIL)
+    return miner.conclude([*looked, miner.across(way(whole), config, until)], config)
+
+
+def shard_of_history(of: History, number: int, shards: int) -> History:
+    """The rows of a shard's components, with the tables that each shard comes with."""
+    rows = {name: getattr(of, name)[column] for name, column in COMPONENTS.items()}
+    kept = {
+        name: getattr(of, name)[[shard_of(one, shards) == number for one in of_rows]] for name, of_rows in rows.items()
+    }
+    joined = {name: getattr(of, name) for name in ("tasks", "task_dependencies", "interventions")}
+    rest = {name: empty_frame(name) for name in WHOLE}
+    return History(**rest | joined | kept).before(planted.UNTIL)
+
+
+@cache
+def _held(of: History) -> History:
+    """All of it, in order: what the flow hands to miners."""
+    return of.before(planted.UNTIL)
+
+
+@cache
+def _reordered(of: History) -> History:
+    return planted.reordered(of, 5)
+
+
+@cache
+def _before(of: History, days: int) -> History:
+    return of.before(planted.UNTIL - timedelta(days=days))
+
+
+@cache
+def _elsewhere(of: History) -> History:
+    """A year earlier, in another unit."""
+    return planted.moved(planted.scaled(of, 1024.0), -52).before(planted.UNTIL - timedelta(weeks=52))
 
 
 def well_formed(miner: Miner, found: Sequence[Finding]) -> None:
@@ -57,7 +111,7 @@ def well_formed(miner: Miner, found: Sequence[Finding]) -> None:
 def _no_look_ahead(miner: Miner, of: History) -> None:
     """What ends after `until` changes nothing."""
     until = planted.UNTIL - timedelta(days=60)
-    assert miner.mine(of, CONFIG, until) == miner.mine(of.before(until), CONFIG, until), f"{miner.name}: looks ahead"
+    assert miner.mine(of, CONFIG, until) == miner.mine(_before(of, 60), CONFIG, until), f"{miner.name}: looks ahead"
 
 
 def _bounded(miner: Miner, of: History, found: Sequence[Finding]) -> None:
@@ -72,12 +126,12 @@ def _shape(found: Sequence[Finding]) -> Counter[Any]:
 
 
 def _scales(miner: Miner, of: History, found: Sequence[Finding]) -> None:
-    other = planted.moved(planted.scaled(of, 1024.0), -52)
-    later = miner.mine(other, CONFIG, planted.UNTIL - timedelta(weeks=52))
+    later = miner.mine(_elsewhere(of), CONFIG, planted.UNTIL - timedelta(weeks=52))
     assert _shape(later) == _shape(found), f"{miner.name}: a year earlier and in another unit it finds something else"
 
 
-def _odd_histories(miner: Miner) -> None:
+@cache
+def _odd() -> dict[str, History]:
     rows = [
         {"id": f"r{i:03d}", "execution_id": str(i), "pipeline_name": "p", "execution_start": planted.START,
          "execution_end": planted.START, "status": "failure", "trigger_type": "manual", "total_duration": 0.0,
@@ -92,7 +146,7 @@ def _odd_histories(miner: Miner) -> None:
     flat = [
         planted._bucket("e", "m", planted.START + timedelta(days=day), value) for day in range(80) for value in (7.0,)
     ]
-    histories = {
+    return {
         "nothing": History.of(),
         "one run": History.of(runs=rows[:1], steps=steps[:1]),
         "all failed at once": History.of(runs=rows, steps=steps),
@@ -103,7 +157,10 @@ def _odd_histories(miner: Miner) -> None:
             ]
         ),
     }
-    for name, odd in histories.items():
+
+
+def _odd_histories(miner: Miner) -> None:
+    for name, odd in _odd().items():
         found = miner.mine(odd, CONFIG, planted.UNTIL)
         well_formed(miner, found)
         assert not [f for f in found if f.p_value is not None], f"{miner.name} claims something of {name}"

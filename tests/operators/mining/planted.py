@@ -1,6 +1,7 @@
 """A history with known patterns in noise, and the same without them: what each miner must and must not find."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 DAYS = 180
 UNTIL = START + timedelta(days=DAYS)
 CHANGE_DAY = 110
+HOURLY_DAYS = 18
 KINDS = {
     "net": "connection refused upstream gateway socket",
     "disk": "filesystem quota exceeded volume writing",
@@ -23,7 +25,9 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=float(minutes))
 
 
+@cache
 def history(seed: int = 1, runs: int = 1500) -> History:
+    """Made once a process: whoever wants another one makes it of copies of its frames."""
     rng = np.random.default_rng(seed)
     frames: dict[str, list[dict[str, Any]]] = {name: [] for name in FRAMES}
     _shop(rng, frames, runs)
@@ -183,13 +187,13 @@ def _series(rng: Any, frames: Any) -> None:
     }
     for (entity, measure), values in daily.items():
         frames["daily"] += [_bucket(entity, measure, at(1440 * i), value) for i, value in enumerate(values)]
-    hours = np.arange(30 * 24)
+    hours = np.arange(HOURLY_DAYS * 24)
     for number in range(24):
         peak = (10, 3, 18)[number % 3]
         shape = 100 + 40 * np.cos((hours % 24 - peak) * np.pi / 12) * (1 + number)
         values = shape + rng.normal(0, 10, len(hours))
         frames["hourly"] += [
-            _bucket(f"host-{number}", "requests", at(1440 * (DAYS - 30) + 60 * i), value)
+            _bucket(f"host-{number}", "requests", at(1440 * (DAYS - HOURLY_DAYS) + 60 * i), value)
             for i, value in enumerate(values)
         ]
 

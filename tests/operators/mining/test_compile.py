@@ -9,7 +9,8 @@ import pytest
 from operators.detect import rules as detect
 from operators.detect import sequence
 from operators.events import decode
-from operators.mining.compile import compile_rules, measure, rule_file, tokens
+from operators.mining import compile as compiling
+from operators.mining.compile import compile_rules, measure, rows_of, rule_file, tokens, wanted_of
 from operators.mining.sequences import SequenceMiner
 from operators.mining.validate import cut_of
 from operators.pgcopy import micros
@@ -24,7 +25,8 @@ def compiled():
     history = planted.history(runs=700)
     cut = cut_of(history, planted.UNTIL)
     found = SequenceMiner().mine(history.before(cut), CONFIG, cut)
-    return history, cut, compile_rules(found, history, CONFIG, cut, planted.UNTIL)
+    events = tokens(rows_of(history.before(planted.UNTIL), wanted_of(found)))
+    return history, cut, compile_rules(found, events, CONFIG, cut, planted.UNTIL)
 
 
 def test_a_planted_sequence_becomes_a_rule_with_its_precision(compiled):
@@ -33,12 +35,13 @@ def test_a_planted_sequence_becomes_a_rule_with_its_precision(compiled):
     assert rule.items == ("integration:shop→bank:charge:failure",)
     assert 0.5 <= rule.precision <= 0.95 and rule.low < rule.precision  # planted: 0.75
     assert abs(rule.lead_us - 180_000_000) < 2_000_000
-    assert rule.lift > 5
+    assert rule.lift > 2 and rule.low > rule.base > 0.0
+    assert len({(rule.items, rule.then) for rule in rules}) == len(rules)
 
 
 def test_precision_is_of_time_that_was_not_mined(compiled):
     history, cut, rules = compiled
-    later = [event for event in tokens(history.before(planted.UNTIL)) if event[0] > cut.timestamp() * 1e6]
+    later = [event for event in tokens(rows_of(history.before(planted.UNTIL))) if event[0] > cut.timestamp() * 1e6]
     for rule in rules:
         made, leads = measure(rule.items, rule.then, rule.within_us, later)
         assert (rule.matches, rule.hits) == (made, len(leads)) and rule.precision == len(leads) / made
@@ -52,7 +55,7 @@ def test_tokens_are_those_of_the_stream():
     for line in map(msgspec.json.encode, events(CI_BUILDS)):
         event = decode(line)
         theirs += [(micros(event.time), token) for token in tokens_of(event)]
-    ours = tokens(load(CI_BUILDS))
+    ours = tokens(rows_of(load(CI_BUILDS)))
     assert sorted(ours) == sorted(theirs) and [time for time, _ in ours] == sorted(time for time, _ in theirs)
     assert sum(token.startswith("step:") for _, token in ours) == 774 + 275  # failures and errors, as its README counts
 
@@ -61,7 +64,7 @@ def test_shuffled_history_compiles_to_nothing():
     history = planted.shuffled(planted.history(runs=700), 1)
     cut = cut_of(history, planted.UNTIL)
     found = SequenceMiner().mine(history.before(cut), CONFIG, cut)
-    assert compile_rules(found, history, CONFIG, cut, planted.UNTIL) == []
+    assert compile_rules(found, tokens(rows_of(history)), CONFIG, cut, planted.UNTIL) == []
 
 
 def test_the_file_is_the_detectors(compiled):
@@ -96,3 +99,18 @@ def test_the_detector_reads_the_file_and_comes_to_the_same_hits(compiled, tmp_pa
 
 def test_compiled_rules_encode():
     assert msgspec.json.decode(rule_file([])) == {"version": 1, "rules": []}
+
+
+def test_a_rules_base_is_how_often_its_end_follows_the_same_entity_at_all():
+    minute = 60_000_000
+    events = []
+    for hour in range(100):  # after a failure of a (each fifth) b fails three times in four, else once in twenty
+        at = hour * 60 * minute
+        bad = hour % 5 == 0
+        events.append((at, "pipeline:a:failure" if bad else "pipeline:a:success"))
+        fails = (hour // 5) % 4 != 0 if bad else hour % 20 == 1
+        events.append((at + minute, "pipeline:b:failure" if fails else "pipeline:b:success"))
+    rule = ("pipeline:a:failure", "pipeline:b:failure", 10 * minute)
+    assert compiling._base(*rule, events) == pytest.approx(0.2)
+    # Ten idle years make the rule no better.
+    assert compiling._base(*rule, [*events, (10 * 365 * 1440 * minute, "pipeline:c:success")]) == pytest.approx(0.2)

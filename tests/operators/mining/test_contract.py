@@ -1,5 +1,7 @@
 """Every miner keeps the contract; what is planted is found; on shuffled data next to nothing is claimed."""
 
+from datetime import timedelta
+
 import pytest
 
 from operators.mining.baselines import BaselineMiner
@@ -13,8 +15,9 @@ from operators.mining.itemsets import ItemsetMiner
 from operators.mining.recovery import PreventionMiner, RecoveryMiner
 from operators.mining.rules import RuleMiner
 from operators.mining.sequences import SequenceMiner
+from operators.mining.validate import lenient
 from tests.operators.mining import planted
-from tests.operators.mining.contract import CONFIG, check_miner
+from tests.operators.mining.contract import CONFIG, check_miner, in_shards
 
 MINERS = {
     miner.name: miner
@@ -55,12 +58,42 @@ def test_miners_keep_the_contract_and_find_what_is_planted(name, history):
     assert set(PLANTED[name]) <= seen, [finding.sentence for finding in found][:20]
 
 
+@pytest.fixture(scope="module")
+def dealt():
+    """A smaller one with everything dealt anew, twice."""
+    return [planted.shuffled(planted.history(runs=250), seed).before(planted.UNTIL) for seed in range(2)]
+
+
+@pytest.fixture(scope="module")
+def short():
+    return planted.history(runs=250).before(planted.UNTIL)
+
+
+CUT = planted.UNTIL - timedelta(days=60, hours=7)
+WAYS = {
+    "all of it": (lambda history: history, planted.UNTIL),
+    "what was known": (lambda history: history.before(CUT), CUT),
+    "what came after": (lambda history: history.since(CUT), planted.UNTIL),
+}
+
+
 @pytest.mark.parametrize("name", MINERS)
-def test_nothing_much_is_claimed_of_shuffled_data(name):
-    history = planted.history(runs=250)
+def test_findings_do_not_depend_on_how_a_history_is_cut_into_shards(name, short, history):
+    of = history.before(planted.UNTIL) if name in ("itemsets", "flaky") else short  # what is rare needs more
+    config = lenient(CONFIG)
+    found = 0
+    for said, (way, until) in WAYS.items():
+        whole = MINERS[name].mine(way(of), config, until)
+        assert in_shards(MINERS[name], of, config, until, 4, way) == whole, said
+        found += len(whole)
+    assert found
+
+
+@pytest.mark.parametrize("name", MINERS)
+def test_nothing_much_is_claimed_of_shuffled_data(name, dealt):
     claimed = []
-    for seed in range(2):
-        found = MINERS[name].mine(planted.shuffled(history, seed), CONFIG, planted.UNTIL)
+    for history in dealt:
+        found = MINERS[name].mine(history, CONFIG, planted.UNTIL)
         claimed.append(sum(finding.p_value is not None for finding in found))
     # At a false discovery rate of 5 % one night in twenty may claim something where there is nothing.
     assert sum(count > 0 for count in claimed) <= 1, claimed

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.mining.features import DAYS, LASTS, before_start, selected, tables
+from operators.mining.features import DAYS, LASTS, before_start, tables
 from operators.mining.history import History
+from operators.mining.selection import selected
 from operators.mining.series_features import AHEAD_DAYS, WINDOW_DAYS, series_features, windows
 from operators.mining.significance import DAY_US
 from tests.operators.mining import planted
@@ -82,7 +83,16 @@ def test_tables_have_a_row_for_each_thing_that_counts():
     for name, wanted in (("hour", hours), ("weekday", days)):
         assert table.values[:, table.names.index(name)].tolist() == [wanted[ref] for ref in table.refs]
     same = table.values[:, table.names.index("same_commit_before")]
-    assert same.max() >= 1 and (same >= 0).all()
+    of = runs.set_index("id")
+    again = [
+        (
+            (runs["commit_sha"] == of.loc[ref, "commit_sha"])
+            & (runs["pipeline_name"] == of.loc[ref, "pipeline_name"])
+            & (runs["execution_end"] < of.loc[ref, "execution_start"])
+        ).sum()
+        for ref in table.refs
+    ]
+    assert same.tolist() == again and max(again) >= 1
 
 
 def test_selection_takes_what_tells_and_of_twins_the_better_one():
@@ -102,6 +112,46 @@ def test_selection_takes_what_tells_and_of_twins_the_better_one():
     assert found["hour"].importance == pytest.approx(abs(2 * auc - 1))
     assert found["hour"].correlation == pytest.approx(np.corrcoef(signal, failed)[0, 1])
     assert found["hour"].lineage["sources"] == ["x"]
+    (better,) = (name for name in ("hour", "weekday") if found[name].selected)
+    (twin,) = {"hour", "weekday"} - {better}
+    assert found[twin].lineage["stood_for_by"] == better and "stood_for_by" not in found["by_hand"].lineage
+
+
+def test_axes_of_what_goes_together_can_be_computed_again_from_their_lineage():
+    rng = np.random.default_rng(5)
+    failed = rng.random(1500) < 0.3
+    common = failed + rng.normal(0, 1.0, 1500)
+    # Of five, three go together (none stands for another), with gaps; the outcome is no reason to put one with them.
+    columns = [common + rng.normal(0, 0.5, 1500) for _ in range(3)] + [rng.normal(size=1500) for _ in range(2)]
+    columns[1][::7] = np.nan
+    names = ("ended_1d", "ended_7d", "ended_28d", "hour", "weekday")
+    table = next(tables(planted.history(runs=60).before(planted.UNTIL)))._replace(
+        failed=failed, names=names, values=np.column_stack(columns)
+    )
+    found = selected(table, {"sources": ["x"]})
+    axes = [one for one in found if one.kind == "reduced"]
+    members = ["ended_1d", "ended_28d", "ended_7d"]
+    assert axes and all(one.lineage["of"] == members for one in axes)
+    shares = [one.lineage["explained"] for one in axes]
+    assert 0.9 <= sum(shares) <= 1.0 and shares == sorted(shares, reverse=True)
+    # By hand: the eigenvectors of the correlations of the values, with medians in the gaps.
+    part = np.column_stack([columns[names.index(name)] for name in members])
+    part = np.where(np.isnan(part), np.nanmedian(part, axis=0), part)
+    sizes, vectors = np.linalg.eigh(np.corrcoef(part, rowvar=False))
+    scaled = (part - part.mean(axis=0)) / part.std(axis=0)
+    for at, one in enumerate(axes, 1):
+        kept = one.lineage
+        loads = np.array([kept["loadings"][name] for name in members])
+        assert abs(loads @ vectors[:, -at]) == pytest.approx(1.0) and shares[at - 1] == pytest.approx(sizes[-at] / 3)
+        again = sum(
+            kept["loadings"][name] * (np.where(np.isnan(column), kept["median"][name], column) - kept["mean"][name])
+            / kept["scale"][name] for name, column in zip(names, columns, strict=True) if name in members
+        )  # fmt: skip
+        assert again == pytest.approx(scaled @ loads)
+        assert one.correlation == pytest.approx(np.corrcoef(again, failed)[0, 1])
+        rank = pd.Series(again).rank()[failed].sum() - failed.sum() * (failed.sum() + 1) / 2
+        assert one.importance == pytest.approx(abs(2 * rank / (failed.sum() * (~failed).sum()) - 1))
+    assert [one.selected for one in axes] == [True] + [False] * (len(axes) - 1)
 
 
 def test_a_windows_target_is_the_week_after_it():
@@ -117,7 +167,7 @@ def test_a_windows_target_is_the_week_after_it():
 def test_series_features_find_what_tells_of_the_week_after():
     """Series that turn back after a peak at their end: where the window's greatest value is tells of the next week."""
     rng, daily = np.random.default_rng(2), []
-    for number in range(12):
+    for number in range(8):
         values = rng.normal(0, 0.4, 120) + 3 * np.sin((np.arange(120) + rng.integers(60)) * 2 * np.pi / 60)
         daily += [planted._bucket(f"s{number}", "load", planted.at(1440 * day), v) for day, v in enumerate(values)]
     found, count = series_features(History.of(daily=daily))

@@ -9,8 +9,8 @@ from scipy import stats
 
 from operators.mining.contexts import places
 from operators.mining.finding import MiningConfig
+from operators.mining.frequent_sets import frequent_itemsets
 from operators.mining.history import History
-from operators.mining.itemsets import frequent_itemsets
 from operators.mining.rules import RuleMiner, association_rules
 from tests.operators.mining import planted
 from tests.operators.mining.contract import CONFIG

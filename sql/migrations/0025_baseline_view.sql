@@ -1,7 +1,7 @@
 -- What is usual and how the last window compares, for people and dashboards: the reader sees views alone.
 CREATE VIEW baselines AS
 SELECT
-    b.component_name AS component, a.context_metadata ->> 'kind' AS kind, b.baseline_type AS baseline, a.metric_type AS metric,
+    b.component_name AS component, b.component_kind AS kind, b.baseline_type AS baseline, a.metric_type AS metric,
     a.baseline_value AS usual,
     coalesce(
         b.baseline_metrics -> a.metric_type -> 'low', b.baseline_metrics -> a.metric_type -> 'p10')::float8 AS usual_low,
@@ -11,7 +11,7 @@ SELECT
     b.sample_size, b.established_at, b.valid_until
 FROM performance_baselines AS b
 JOIN performance_analytics AS a ON a.component_name = b.component_name AND a.analyzed_at = b.established_at
-    AND a.context_metadata ->> 'baseline' = b.baseline_type
+    AND a.context_metadata ->> 'baseline' = b.baseline_type AND a.component_kind = b.component_kind
 WHERE b.is_active;
 COMMENT ON VIEW baselines IS
     'What is usual of each component by the last night, and the window up to then against it: a row a component, window and metric.';
