@@ -78,6 +78,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What the nightly flow found in history, in one sentence, with the SQL that counts its numbers again.
 
     `effect` is its size as `effect_name` says; `q_value` the rate of false discoveries among findings at least as sure.
+    `found_at` is the end of the history in which it was last found, `nights_missed` how many nights since did not find
+    it; each takes three tenths of `confidence_score`, and after three it is retired (`is_active` false).
     """
 
     id: uuid.UUID
@@ -98,6 +100,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: datetime
     last_seen: datetime
     sql: str | None
+    nights_missed: int
+    found_at: datetime | None
 
 
 def finding_of(pattern: DetectedPattern) -> Finding:
@@ -122,12 +126,19 @@ def finding_of(pattern: DetectedPattern) -> Finding:
         first_seen=pattern.opened_at,
         last_seen=pattern.last_observed_at,
         sql=_text(data, "sql"),
+        nights_missed=len(missed) if isinstance(missed := data.get("missed"), list) else 0,
+        found_at=_time(data, "found_at"),
     )
 
 
 def _number(data: dict[str, Any], name: str, kind: Any) -> Any:
     value = data.get(name)
     return kind(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _time(data: dict[str, Any], name: str) -> datetime | None:
+    value = data.get(name)
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 
 def _text(data: dict[str, Any], name: str) -> str | None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,13 @@ import psycopg
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from flows import nightly_status
 from flows.databases import chosen_url, embedded_folder
 from flows.live import clean
 from flows.settings import Settings
 from flows.view import duration, redact
 from sinks import migrate
+from sources import nights
 
 PYTHON = ((3, 11), (3, 12))
 """Versions that Bytewax has wheels for: the first and the last."""
@@ -120,6 +123,7 @@ def _inside(connection: psycopg.Connection[Any], url: str) -> Iterator[Check]:
         yield Check("FAIL", "backend", clean(error), "give the server the extension that this database was made with")
     if schema.level == "ok":
         yield _upkeep(connection)
+        yield _nights(connection)
     yield _clock(connection)
 
 
@@ -143,6 +147,11 @@ def _upkeep(connection: psycopg.Connection[Any]) -> Check:
         return Check("ok", "upkeep", "summaries are up to date")
     what = f"summaries of {waiting} buckets, from {since} on, have not been made: views are slower, and right"
     return Check("warn", "upkeep", what, "hindsight maintain (a running flow does it by itself)")
+
+
+def _nights(connection: psycopg.Connection[Any]) -> Check:
+    said = nightly_status.told(nights.latest(connection), datetime.now(UTC))
+    return Check(said.level, "nightly", said.what, said.todo)
 
 
 def _clock(connection: psycopg.Connection[Any]) -> Check:

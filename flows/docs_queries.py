@@ -19,6 +19,7 @@ AREAS = {
     "integrations integration": "Integrations",
     "code": "Code",
     "patterns": "Patterns",
+    "nights": "Nights",
     "records dead sources storage": "Data quality and storage",
 }
 """First words of the names of queries, and the heading they stand under."""

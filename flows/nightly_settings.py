@@ -8,6 +8,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings
 
+RULES_FILE = Path("nightly/sequence-rules.json")
+"""The default file of rules, below the data folder."""
+
 
 def _none(value: object) -> object:
     return None if value == "" else value
@@ -19,8 +22,16 @@ class NightlySettings(BaseSettings):
     # --- sequences
     sequence_rules: Annotated[Path | None, BeforeValidator(_none)] = Field(
         None,
-        description="File of rules for sequences (JSON), such as `hindsight nightly` writes it; read when a process "
-        "starts. Empty: none are looked for.",
+        description="File of rules for sequences (JSON): `hindsight nightly` writes it, the stream reads it, and again "
+        "when it has changed. Empty: `nightly/sequence-rules.json` in the data folder, if it is there. A file that is "
+        "named must be there.",
+    )
+    nightly_keep_days: int = Field(
+        7,
+        ge=1,
+        le=3650,
+        description="Days after which `hindsight nightly` deletes what an earlier night kept to go on from; reports "
+        "stay for 90.",
     )
 
     # --- nightly on Spark

@@ -27,15 +27,16 @@ from flows.desk import config_of
 from flows.feedback import EVERY, Following
 from flows.guard import Guard, panics_held_back
 from flows.live import LiveStats
-from flows.settings import Settings, SettingsError, variable
-from operators.detect.rules import RuleError, SequenceRule, load_rules
+from flows.sequence_rules import SequenceRules
+from flows.settings import Settings
+from operators.detect.rules import Rules
 from operators.feedback import Adjustments
 from operators.judge import JudgeConfig
 from operators.output import Counts, DeadLetter, Output
 from operators.partition import Partition, PartitionConfig
 from operators.state import StateError
 from operators.steps.partition import PartitionLogic, partitions
-from sinks.maintain import Maintainer, MaintenanceError, maintain
+from sinks.maintain import Maintainer, MaintenanceError, Upkeep, maintain
 from sinks.prometheus import Metrics, is_fresh
 from sinks.timescale import DatabaseSink, DatabaseWriter, SinkError
 from sources.files import FileError, FileSource, topic_of
@@ -153,7 +154,10 @@ class Observers:
 
 
 def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: bool = False) -> PartitionConfig:
-    """What the settings say about a partition. `files`: the topics of files that are read together."""
+    """What the settings say about a partition. `files`: the topics of files that are read together.
+
+    :raises SettingsError: with one line, for a file of rules that makes no sense.
+    """
     return PartitionConfig(
         input="\n".join(sorted(files)) if len(files) > 1 else None,
         aggregates=aggregates,
@@ -168,22 +172,9 @@ def partition_config(settings: Settings, files: Sequence[str] = (), aggregates: 
             least_confidence=settings.pattern_confidence_threshold,
             sensitivity=settings.anomaly_detection_sensitivity,
             thresholds=tuple(sorted(settings.alert_thresholds.items())),
-            rules=sequence_rules(settings),
+            rules=tuple(SequenceRules(settings)().by_id.values()),
         ),
     )
-
-
-def sequence_rules(settings: Settings) -> tuple[SequenceRule, ...]:
-    """The rules of the file that the settings name; none without one.
-
-    :raises SettingsError: with one line, for a file that can't be read or makes no sense.
-    """
-    if settings.sequence_rules is None:
-        return ()
-    try:
-        return tuple(load_rules(settings.sequence_rules).by_id.values())
-    except RuleError as problem:
-        raise SettingsError(f"setting {variable('sequence_rules')}: {problem}") from None
 
 
 def build(
@@ -194,13 +185,15 @@ def build(
     guard: Guard,
     kafka_sink: Any = None,
     adjustments: Adjustments | None = None,
+    rules: Callable[[], Rules] | None = None,
 ) -> Dataflow:
-    """The dataflow: only wiring."""
+    """The dataflow: only wiring. `rules` gives those that count from a snapshot on; without it they stay."""
     flow = Dataflow(FLOW)
     batches = op.input(READ, flow, guard.connector(source))
 
     def logic(snapshot: bytes | None) -> PartitionLogic:
-        made = PartitionLogic(config, snapshot, observers.started, observers.metrics.snapshot_taken, adjustments)
+        taken = observers.metrics.snapshot_taken
+        made = PartitionLogic(config, snapshot, observers.started, taken, adjustments, rules)
         return guard.watch(made, "on_batch", "snapshot")
 
     def tell(item: tuple[str, Output]) -> tuple[str, Output]:
@@ -220,6 +213,16 @@ def sum_up(url: str, on_step: Callable[[str], object] = lambda _: None) -> None:
         maintain(url, on_step)
     except MaintenanceError as problem:
         log.warning("upkeep of the database: %s", problem)
+
+
+def nights_told(metrics: Metrics) -> Callable[[Upkeep], None]:
+    """Let the metrics say when a night last finished."""
+
+    def tell(done: Upkeep) -> None:
+        if done.night_finished_at is not None:
+            metrics.night.set(done.night_finished_at.timestamp())
+
+    return tell
 
 
 def group(settings: Settings, metrics: Metrics, stop: Callable[[], bool] = lambda: False) -> None:
@@ -279,7 +282,9 @@ def run(
     config_of_run = partition_config(settings, () if kafka else names, aggregates=kafka_sink is not None)
     endless = kafka or follow
     following = Following(settings.database_url, EVERY if endless else 0, on_verdicts=metrics.judged)
-    flow = build(source, config_of_run, writer, observers, guard, kafka_sink, following.adjustments)
+    # What is read to its end is judged by one set of rules.
+    rules = SequenceRules(settings, metrics.rules.set, metrics.rules_refused.inc) if endless else None
+    flow = build(source, config_of_run, writer, observers, guard, kafka_sink, following.adjustments, rules)
     # Batches are many small objects without cycles: the default thresholds walk all the state for nothing.
     gc.set_threshold(100_000, 50, 100)
     try:
@@ -287,7 +292,7 @@ def run(
             following,
             recovery(settings, names) as config,
             panics_held_back(),
-            Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0),
+            Maintainer(settings.database_url, settings.maintenance_seconds if endless else 0, nights_told(metrics)),
             alert_sender(settings, metrics) as alerts,
             Correlator(settings.database_url, config_of(settings, endless), alerts.offer, metrics.correlated),
         ):

@@ -79,6 +79,10 @@ class Judge:
         self.teller.shares = self._shares
         self.watch = Watch(state, self.teller, Rules(config.rules) if config.rules and config.enabled else None)
 
+    def follow(self, rules: Rules) -> None:
+        """Look for these sequences from now on."""
+        self.watch.follow(rules if rules.by_id and self.config.enabled else None)
+
     def new_slot(self, entity: str, measure: str, kind: str) -> Slot:
         """The slot of a series that was not seen before."""
         return Slot(entity, measure, kind, ruled=self._rule(kind, measure) is not None)

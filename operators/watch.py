@@ -39,6 +39,20 @@ class Watch:
         if rules is not None and state.sequence is not None:
             sequence.sweep(state.sequence, rules)
 
+    def follow(self, rules: Rules | None) -> None:
+        """Look for these rules from now on. What is under way of rules that are gone, or that say something else under
+        their old id, is dropped; the rest goes on."""
+        before, self.rules = self.rules, rules
+        state = self.state.sequence
+        if state is None:
+            return
+        kept = {} if rules is None else rules.by_id
+        for rule in () if before is None else before.by_id.values():
+            now = kept.get(rule.id)
+            if now is not None and (now.items, now.within_us, now.then) != (rule.items, rule.within_us, rule.then):
+                sequence.forget(state, rule.id)
+        sequence.sweep(state, Rules(()) if rules is None else rules)
+
     def event(self, event: e.Event, time_us: int, out: Output) -> None:
         """A record of something other than a sample."""
         if isinstance(event, e.PipelineStarted | e.PipelineFinished):
@@ -83,6 +97,18 @@ class Watch:
         if self.rules is not None and self.state.sequence is not None:
             for said in sequence.expire(self.state.sequence, now_us, self.rules):
                 self._sequenced(said, out)
+        if self.state.virtual:
+            self._end_dropped(now_us, out)
+
+    def _end_dropped(self, now_us: int, out: Output) -> None:
+        """End the patterns of predictions that were dropped: of a rule that is gone nothing can come true."""
+        pending = {} if self.state.sequence is None else self.state.sequence.pending
+        for key, slot in list(self.state.virtual.items()):
+            rule_id, _, entity = key.partition("\0")
+            if entity not in pending.get(rule_id, {}):
+                self.teller.end(slot, "sequence", now_us, out)
+                del self.state.virtual[key]
+                self.teller.forget(slot)
 
     def _run(self, event: e.PipelineStarted | e.PipelineFinished, time_us: int, out: Output) -> None:
         data = event.data

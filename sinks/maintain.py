@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,16 @@ from psycopg import Connection
 log = logging.getLogger(__name__)
 
 WEEK = "168 hours"
+NIGHTS_KEPT = "90 d"
+"""How long it is kept what each stage of a night did and what its data were like; those of the last night stay."""
+
+_OLD_NIGHTS = """
+DELETE FROM {} WHERE run_id IN (
+    SELECT id FROM nightly_runs WHERE coalesce(finished_at, started_at) < now() - %s::interval
+        AND id <> (
+            SELECT id FROM nightly_runs WHERE status = 'finished' ORDER BY range_end DESC, started_at DESC LIMIT 1
+        )
+)"""
 PACE_S = 2.0
 
 
@@ -39,6 +50,8 @@ class Upkeep:
     days: int
     dropped: tuple[tuple[str, str, str], ...]
     waiting: int
+    night_finished_at: datetime | None = None
+    """When a night last finished; None: never."""
 
 
 def maintain(url: str, on_step: Callable[[str], object] = lambda _: None) -> Upkeep:
@@ -89,10 +102,15 @@ def _maintain(connection: Connection[Any], on_step: Callable[[str], object]) -> 
     dropped = _rows(connection, "SELECT dropped_table, dropped_from::text, dropped_to::text FROM drop_expired()")
     for table, start, end in dropped:
         on_step(f"{table}: dropped {start} to {end}")
+    for table in ("nightly_stages", "nightly_quality"):
+        gone = connection.execute(_OLD_NIGHTS.format(table).encode(), [NIGHTS_KEPT]).rowcount
+        if gone:
+            on_step(f"{table}: dropped {gone} rows of nights over {NIGHTS_KEPT} ago")
+    finished = _rows(connection, "SELECT max(finished_at) FROM nightly_runs WHERE status = 'finished'")[0][0]
     waiting = _rows(connection, "SELECT count(*) FROM (SELECT FROM summary_changes GROUP BY summary, bucket) AS c")[0][
         0
     ]
-    return Upkeep(made, len(weeks), len(days), tuple(dropped), waiting)
+    return Upkeep(made, len(weeks), len(days), tuple(dropped), waiting, finished)
 
 
 def _may(connection: Connection[Any]) -> bool:
@@ -111,8 +129,10 @@ def _rows(connection: Connection[Any], query: str) -> list[tuple[Any, ...]]:
 class Maintainer:
     """Upkeep at intervals, in a thread, for the length of a block; a failure is logged, and tried again next time."""
 
-    def __init__(self, url: str, interval_s: float) -> None:
+    def __init__(self, url: str, interval_s: float, on_done: Callable[[Upkeep], object] = lambda _: None) -> None:
+        """`on_done` is told, in the thread, what each run did."""
         self._url = url
+        self._on_done = on_done
         self._interval = interval_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="maintainer", daemon=True)
@@ -132,7 +152,7 @@ class Maintainer:
     def _run(self) -> None:
         while True:
             try:
-                maintain(self._url)
+                self._on_done(maintain(self._url))
             except MaintenanceError as problem:
                 log.warning("upkeep of the database: %s", problem)
             if self._ended.wait(self._interval):

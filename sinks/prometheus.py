@@ -102,6 +102,16 @@ class Metrics:
             "hindsight_pattern_verdicts", "Patterns that people have judged, by the detector that found them.",
             ["detector", "verdict"], registry=registry,
         )  # fmt: skip
+        self.night = Gauge(
+            "hindsight_nightly_finished_seconds",
+            "When a night last finished, seconds since 1970, as of the last upkeep; NaN: none has.", registry=registry,
+        )  # fmt: skip
+        self.night.set(math.nan)
+        self.rules = Gauge("hindsight_sequence_rules", "Sequences that are looked for.", registry=registry)
+        self.rules_refused = Counter(
+            "hindsight_sequence_rules_refused", "New files of rules that were refused; the rules before them stayed.",
+            registry=registry,
+        )  # fmt: skip
         self.rows = Counter("hindsight_sink_rows", "Rows committed.", registry=registry)
         self.refused_rows = Counter(
             "hindsight_sink_refused_rows", "Rows that the database refused; they are dead letters.", registry=registry

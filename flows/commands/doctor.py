@@ -45,9 +45,9 @@ def command(
     """Check everything Hindsight needs and say what to do.
 
     One line a check: ok, warn or FAIL, its name, what was found, and after an arrow what to do. Looks at Python,
-    git, the database (reachable, version, tables, TimescaleDB, clock), Kafka (brokers, topics) when it is set, the
-    free disk and the recovery directory. Changes nothing. The exit status is 1 when a check fails. Kafka tells no
-    time, so only the database's clock is compared.
+    git, the database (reachable, version, tables, TimescaleDB, clock), the last night, Kafka (brokers, topics) when it
+    is set, the free disk and the recovery directory. Changes nothing. The exit status is 1 when a check fails. Kafka
+    tells no time, so only the database's clock is compared.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from flows.nightly.stages import Result
     from flows.spark.engine import SparkEngine
 
-NEEDED = ("mlxtend", "networkx", "pandas", "prefixspan", "sklearn", "tsfresh")
-"""What the extra brings."""
+NEEDED = {
+    "mlxtend": "mlxtend", "networkx": "networkx", "pandas": "pandas", "prefixspan": "prefixspan",
+    "sklearn": "scikit-learn", "tsfresh": "tsfresh",
+}  # fmt: skip
+"""What the extra brings: modules and their packages."""
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
@@ -89,31 +93,41 @@ def command(
       hindsight nightly --from 2025-01-01 --to 2026-01-01 --database-url postgresql://localhost/analytics
       hindsight nightly --engine spark --spark-master spark://head:7077 --spark-dir /shared/hindsight
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise click.ClickException(f"{missing[0]} is missing: pip install 'hindsight[nightly]'")
+        are = "is" if len(missing) == 1 else "are"
+        raise click.ClickException(f"{', '.join(missing)} {are} missing: pip install 'hindsight[nightly]'")
     if engine == "embedded" and (spark_master or spark_dir):
         raise click.UsageError("--spark-master and --spark-dir are for --engine spark")
     from msgspec.structs import replace  # noqa: PLC0415 -- `--help` loads none of it
-    from rich.console import Console  # noqa: PLC0415
 
     from flows.cli import prepare  # noqa: PLC0415
     from flows.databases import chosen_url  # noqa: PLC0415
     from flows.nightly import flow, page, summary  # noqa: PLC0415
-    from flows.nightly.work import NightlyError  # noqa: PLC0415
+    from flows.nightly.pruning import REPORT, prune  # noqa: PLC0415
+    from flows.nightly.work import NightlyError, connect  # noqa: PLC0415
+    from flows.sequence_rules import rules_path  # noqa: PLC0415
     from flows.stopping import StopSignals  # noqa: PLC0415
+    from sources import nights  # noqa: PLC0415
 
     night = replace(_night(date, since, until, days, not no_series_features), engine=engine)
     settings = prepare(database_url=database_url, spark_master=spark_master, spark_dir=spark_dir)
     folder = settings.data_dir / "nightly"
+    stream_reads = rules_path(settings)
+    path = rules or stream_reads
     own = f"{night.label}-{night.id.hex[:12]}"
-    path = rules or settings.sequence_rules or folder / "sequence-rules.json"
-    written = None if no_report else report or folder / own / "report.html"
+    written = None if no_report else report or folder / own / REPORT
+    _check_places(path, folder / own, written)
+    url = chosen_url(settings)
+    facts: dict[str, Any] = {}
 
-    def told(result: Result, daily: Any, seconds: float) -> dict[str, object]:
+    def told(result: Result, daily: Any, seconds: float) -> dict[str, Any]:
+        with connect(url) as connection:
+            changed = nights.changed(connection, night.id, night.until)
+            facts["newest"] = None if summary.has_events(result) else nights.newest_row(connection)
         if written is not None:
-            page.write(written, night, result, daily, seconds)
-        return summary.facts(night, result, written, seconds)
+            page.write(written, night, result, daily, seconds, changed)
+        return summary.facts(night, result, changed, written, seconds)
 
     try:
         spark: AbstractContextManager[SparkEngine | None] = nullcontext()
@@ -122,7 +136,7 @@ def command(
             spark = _spark(settings.spark_master, shared / f"hindsight-{own}" if shared else folder / own / "spark")
         with StopSignals() as wish, _progress() as show, spark as counting:
             result, numbers = flow.run(
-                chosen_url(settings), night, folder, path, report=told, told=show, stop=lambda: wish.requested,
+                url, night, folder, path, report=told, told=show, stop=lambda: wish.requested,
                 engine=counting,
             )  # fmt: skip
     except flow.Stopped as problem:
@@ -130,8 +144,36 @@ def command(
         click.get_current_context().exit(130)
     except NightlyError as problem:
         raise click.ClickException(str(problem)) from problem
-    summary.show(Console(), night, result, written, limit)
+    prune(folder, settings.nightly_keep_days)
+    summary.show(night, result, written, limit, stream_reads=stream_reads, newest=facts["newest"])
     click.echo(json.dumps(numbers))
+
+
+def _check_places(rules: Path, folder: Path, report: Path | None) -> None:
+    """What would go wrong after an hour's work is said before it: a bad file of rules, a place that can't be written.
+
+    :raises click.UsageError: with one line.
+    """
+    from operators.detect.rules import RuleError, load_rules  # noqa: PLC0415
+
+    if rules.exists():
+        try:
+            load_rules(rules)
+        except RuleError as problem:
+            raise click.UsageError(f"{problem}: put it right or move it away, it would be overwritten") from None
+    places = {"rules": rules, "files of the night": folder / "report.html", "report": report}
+    for name, path in places.items():
+        if path is None:
+            continue
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trial = path.with_name(f".{path.name}.trial")
+            trial.touch()
+            trial.unlink()
+        except OSError as problem:
+            raise click.UsageError(f"{name}: {path} can't be written: {problem.strerror}") from None
 
 
 def _spark(master: str, folder: Path) -> SparkEngine:
@@ -149,18 +191,31 @@ def _night(
 ) -> Night:
     from flows.nightly.night import Night, night_of  # noqa: PLC0415
 
-    if since is None and until is None:
-        day = date or datetime.now(UTC) - timedelta(days=1)
-        made = night_of(day.replace(tzinfo=UTC), days)
-        return Night(made.since, made.until, made.engine, series_features=series_features)
-    if date is not None:
-        raise click.UsageError("--date and --from/--to exclude each other")
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if until is None else until
-    end = end.replace(tzinfo=UTC)
-    start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if since is None and until is None:
+            made = night_of((date or today - timedelta(days=1)).replace(tzinfo=UTC), days)
+            start, end = made.since, made.until
+        elif date is not None:
+            raise click.UsageError("--date and --from/--to exclude each other")
+        else:
+            end = (until or today).replace(tzinfo=UTC)
+            start = end - timedelta(days=days) if since is None else since.replace(tzinfo=UTC)
+    except OverflowError:
+        raise click.UsageError(
+            f"there is no calendar {days} days before, or a day after, {_day(date or until)}"
+        ) from None
     if start >= end:
         raise click.UsageError("--from must be before --to")
+    # A night that has not been yet would pass for later than all that follow, and they would change nothing.
+    if end > today + timedelta(days=1):
+        name = "--date" if date is not None else "--to"
+        raise click.UsageError(f"{name} {_day(date or until)} is after today, {_day(today)} (UTC)")
     return Night(start, end, series_features=series_features)
+
+
+def _day(time: datetime | None) -> str:
+    return "now" if time is None else time.date().isoformat()
 
 
 @contextmanager

@@ -14,11 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows import nightly_status
 from flows.cli import prepare
 from flows.databases import chosen_url
 from flows.live import clean
 from flows.view import SEVERITY_STYLES, redact
 from sinks import migrate
+from sources import nights
+from sources.nights import Latest
 
 COUNTS = ("read", "applied", "late", "dead_letters", "duplicates", "patterns")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -52,11 +55,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Status:
-    """What the database says: counts by input, open patterns by severity, and the time of the last write."""
+    """What the database says: counts by input, open patterns by severity, the last write and the last night."""
 
     topics: dict[str, Counts]
     open_patterns: dict[str, int]
     updated_at: datetime | None
+    night: Latest | None = None
 
     @property
     def total(self) -> Counts:
@@ -70,6 +74,7 @@ class Status:
             "difference": self.total.difference,
             "open_patterns": self.open_patterns,
             "updated_at": self.updated_at.astimezone(UTC).isoformat() if self.updated_at else None,
+            "night": nightly_status.facts(self.night),
             "topics": {topic: asdict(counts) for topic, counts in self.topics.items()},
         }
 
@@ -86,7 +91,7 @@ def command(database_url: str | None, as_json: bool) -> None:
 
     Counts are by topic (or file) since its beginning, dead letters by reason too. Every record read is applied,
     late, a dead letter or a duplicate: the last line says whether that adds up. A row that the database itself
-    refused counts as a dead letter here.
+    refused counts as a dead letter here. Also told: how the last night of `hindsight nightly` ended.
 
     \b
     Example:
@@ -124,9 +129,8 @@ def read_status(url: str) -> Status:
         refused = connection.execute(
             "SELECT topic, count(*) FROM dead_letters WHERE reason = %s GROUP BY topic", [_REFUSED]
         ).fetchall()
-        patterns = connection.execute(
-            "SELECT severity, count(*) FROM detected_patterns WHERE is_active GROUP BY severity"
-        ).fetchall()
+        patterns = connection.execute("SELECT severity, count(*) FROM open_patterns GROUP BY severity").fetchall()
+        night = nights.latest(connection)
     topics: dict[str, Counts] = {}
     for topic, outcome, reason, n, _ in cells:
         counts = topics.setdefault(topic, Counts())
@@ -145,6 +149,7 @@ def read_status(url: str) -> Status:
         topics,
         {severity: found[severity] for severity in SEVERITIES if severity in found},
         max((cell[4] for cell in cells), default=None),
+        night,
     )
 
 
@@ -153,6 +158,7 @@ def show(status: Status, url: str, console: Console) -> None:
     console.print(Text(f"database {redact(url)}", style="dim"))
     if not status.topics:
         console.print("no records yet: hindsight stream or hindsight up reads some")
+        _night(status, console)
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("topic", overflow="fold")
@@ -176,7 +182,15 @@ def show(status: Status, url: str, console: Console) -> None:
     console.print(open_now if status.open_patterns else "open patterns: none")
     if status.updated_at is not None:
         console.print(f"last update: {status.updated_at.astimezone():%Y-%m-%d %H:%M:%S %z}", highlight=False)
+    _night(status, console)
     _conservation(status, console)
+
+
+def _night(status: Status, console: Console) -> None:
+    if status.night is not None:
+        said = nightly_status.told(status.night, datetime.now(UTC))
+        text = f"nightly: {said.what}" + (f" → {said.todo}" if said.todo else "")
+        console.print(Text(text, style="yellow" if said.level == "warn" else ""))
 
 
 def _conservation(status: Status, console: Console) -> None:

@@ -1,21 +1,27 @@
 """The nightly report: one HTML file that needs no network and can be forwarded."""
 
 import html
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from flows.nightly import plots
 from flows.nightly.night import Night
 from flows.nightly.stages import Result
+from flows.nightly.style import STYLE
+from flows.nightly.summary import rows_read
+from flows.nightly.troubles import called, troubles
 from flows.nightly.work import NightlyError
 from operators.mining import words
+from operators.mining.baselines import FEWEST_NOW, Analytics, Baseline
 from operators.mining.features import Feature
 from operators.mining.quality import Quality
 from operators.mining.results import Mined
 from operators.mining.telling import Told, told
 from operators.words import number
+from sources.nights import Changed, Faded
 
 MOST_FINDINGS = 60
 """Findings with a line of their own; the database has all of them."""
@@ -23,90 +29,89 @@ MOST_FINDINGS = 60
 MOST_ROWS = 40
 """Rows of the other tables."""
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8883; --soft: #8881; --muted: #777; --accent: #1f5f8b; }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; margin: 2rem auto; max-width: 72rem;
-  padding: 0 1.2rem; }
-h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
-.sub { color: var(--muted); margin: .2rem 0 1.2rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .7rem; }
-.tile { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
-.tile b { display: block; font-size: 1.35rem; line-height: 1.3; } .tile span { color: var(--muted); font-size: .85rem; }
-.warn { border-left: 4px solid #d9622b; background: var(--soft); padding: .5rem .9rem; margin: 1rem 0; }
-.figure { background: #fff; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; margin: .4rem 0 1rem; }
-.figure svg { width: 100%; height: auto; display: block; }
-ol.found { list-style: none; padding: 0; margin: 0; }
-ol.found li { border-top: 1px solid var(--line); padding: .65rem 0; display: grid; grid-template-columns: 3rem 1fr;
-  gap: .2rem .9rem; }
-ol.found .rank { color: var(--muted); text-align: right; font-variant-numeric: tabular-nums; }
-ol.found p { margin: 0; } ol.found .about { color: var(--muted); font-size: .85rem; }
-.chip { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; margin-right: .35rem; font-size: .78rem;
-  white-space: nowrap; }
-.chip.confirmed { border-color: #2b7a4b; color: #2b7a4b; } .chip.pending { border-color: #b07a00; color: #b07a00; }
-details { margin-top: .25rem; font-size: .85rem; } summary { cursor: pointer; color: var(--accent); }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .6rem .8rem;
-  border-radius: .4rem; font-size: .8rem; margin: .3rem 0 0; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; } th { font-weight: 600; }
-th, td { text-align: left; padding: .28rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.scroll { overflow-x: auto; } footer { color: var(--muted); font-size: .82rem; margin: 2.5rem 0 1rem; }
-@media print { details { display: none; } }
-"""
+MOST_DEPARTURES = 15
+"""Components whose last week or month is shown against what is usual."""
+
+LEAST_CHANGE = 10.0
+"""Percent from which such a change is shown."""
 
 _EFFECTS = {"rate_ratio": "as often", "lift": "as often as by chance", "ratio_of_medians": "of the median",
             "ratio_of_levels": "of the level before", "likeness_ratio": "as alike"}  # fmt: skip
+_WINDOWS = {"daily": "day", "weekly": "week", "monthly": "30 days"}
+_METRICS = {"error_rate": "share failed", "response_time": "median duration"}
 
 
-def write(path: Path, night: Night, result: Result, daily: Any, seconds: float) -> None:
+def write(path: Path, night: Night, result: Result, daily: Any, seconds: float, changed: Changed | None = None) -> None:
     """Write the report, whole or not at all; `daily` are the series by day. Without matplotlib it has no pictures, and
-    says so.
+    says so. `changed`: what is known of the nights before.
 
     :raises NightlyError: when the file can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(page(night, result, daily, seconds), encoding="utf-8")
+        fresh.write_text(page(night, result, daily, seconds, changed), encoding="utf-8")
         fresh.replace(path)
     except OSError as problem:
         raise NightlyError(f"{path}: {problem.strerror}") from None
 
 
-def page(night: Night, result: Result, daily: Any, seconds: float) -> str:
+def page(night: Night, result: Result, daily: Any, seconds: float, changed: Changed | None = None) -> str:
     """The report as HTML."""
-    title = f"Hindsight: the night after {night.label}"
+    title = f"Hindsight: the night after {_last_day(night)}"
+    groups = told(result.found)[:MOST_FINDINGS]
+    ranks = {one.finding.sentence: rank for rank, (one, _) in enumerate(groups, 1)}
+    pictures = _pictures(result, daily)
+    drawn = {ranks[name]: at for at, (name, _) in enumerate(pictures, 1) if name in ranks}
+    sections = [
+        ("findings", "Findings", _findings(result.found, changed, drawn)),
+        ("faded", "Not found again", _faded(changed)),
+        ("pictures", "Pictures", _shown(pictures, ranks)),
+        ("rules", "Rules for the stream", _rules(result)),
+        ("baselines", "What is usual", _baselines(result.featured.baselines, result.featured.analytics)),
+        ("data", "The data", _quality(result.quality)),
+        ("features", "Features that tell something", _features(result.featured.features)),
+    ]
+    sections = [one for one in sections if one[2]]
+    contents = "".join(f'<li><a href="#{at}">{_e(name)}</a></li>' for at, name, _ in sections)
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_e(title)}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body><h1>{_e(title)}</h1>",
-        _about(night, seconds),
-        _tiles(result),
+        f"<style>{STYLE}</style></head><body><main><h1>{_e(title)}</h1>",
+        _about(night, seconds, changed),
+        _tiles(result, changed),
+        f'<nav aria-label="On this page"><ul>{contents}</ul></nav>',
         _warnings(result),
-        "<h2>Findings</h2>",
-        _findings(result.found),
-        _pictures(result, daily),
-        _rules(result),
-        _quality(result.quality),
-        _features(result.featured.features),
+        *(f'<section id="{at}"><h2>{_e(name)}</h2>{text}</section>' for at, name, text in sections),
         _footer(night),
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _about(night: Night, seconds: float) -> str:
+def _last_day(night: Night) -> str:
+    return words.day(int(night.until.timestamp() * 1e6) - 1)
+
+
+def _day(time: datetime) -> str:
+    return words.day(int(time.timestamp() * 1e6))
+
+
+def _about(night: Night, seconds: float, changed: Changed | None) -> str:
+    took = f"Worked through in {words.duration(seconds)}."
+    if changed is not None and changed.seconds > 1.2 * seconds:
+        took = f"Worked through in {words.duration(changed.seconds)}, of which this run did {words.duration(seconds)}."
     return (
-        f'<p class="sub">What keeps happening, {words.day(int(night.since.timestamp() * 1e6))} to {night.label} (UTC).'
-        f" Engine: {night.engine}. Worked through in {words.duration(seconds)}.</p>"
+        f'<p class="sub">What keeps happening, {_day(night.since)} to {_last_day(night)} (UTC).'
+        f" Engine: {night.engine}. {took}</p>"
     )
 
 
 def _footer(night: Night) -> str:
     return (
-        "<footer>Numbers are counts of the rows that were read; each finding names the SQL that counts them again."
-        " Confirmed: also found in the last three tenths of the history, which it was not found in. Findings against"
-        f" chance keep a false discovery rate of {night.config.false_discovery_rate:.0%} for each kind of search."
-        " An association is no cause.</footer></body></html>"
+        "</main><footer>Numbers are counts of the rows that were read; each finding names the SQL that counts them"
+        " again. Confirmed: also found in the last three tenths of the history, which it was not found in. Findings"
+        f" against chance keep a false discovery rate of {night.config.false_discovery_rate:.0%} for each kind of"
+        " search. An association is no cause.</footer></body></html>"
     )
 
 
@@ -114,17 +119,15 @@ def _e(text: object) -> str:
     return html.escape(str(text))
 
 
-def _tiles(result: Result) -> str:
-    rows = Counter[str]()
-    for one in result.loaded:
-        if one.skipped is None:
-            rows[one.piece.table] += one.rows
-    stored = result.stored
+def _tiles(result: Result, changed: Changed | None) -> str:
+    rows = rows_read(result)
+    new = result.stored.new if changed is None else len(changed.first & {one.id for one in result.found})
+    retired = result.stored.retired if changed is None else len(changed.retired)
     tiles = [
         (f"{rows['runs']:,}", "runs"), (f"{rows['steps']:,}", "steps"),
         (f"{rows['task_executions']:,}", "executions of tasks"),
         (f"{rows['integration_events']:,}", "integration events"),
-        (f"{len(result.found):,}", f"findings, {stored.new} of them new"), (f"{stored.retired}", "retired tonight"),
+        (f"{len(result.found):,}", f"findings, {new} of them new"), (f"{retired}", "retired tonight"),
         (f"{len(result.rules)}", "rules for the stream"),
     ]  # fmt: skip
     return '<div class="tiles">' + "".join(
@@ -141,16 +144,31 @@ def _warnings(result: Result) -> str:
     return "".join(f'<p class="warn">{_e(one)}</p>' for one in said)
 
 
-def _findings(found: Sequence[Mined]) -> str:
+def _findings(found: Sequence[Mined], changed: Changed | None, drawn: Mapping[int, int]) -> str:
     if not found:
         return "<p>Nothing that holds: no pattern passed the checks. That is an answer, too.</p>"
     groups = told(found)
-    items = "".join(_item(rank, group) for rank, group in enumerate(groups[:MOST_FINDINGS], 1))
+    items = "".join(
+        _item(rank, group, _known(group.one, changed), drawn.get(rank))
+        for rank, group in enumerate(groups[:MOST_FINDINGS], 1)
+    )
     more = f"<p>… and {len(groups) - MOST_FINDINGS} more, in the view nightly_findings.</p>"
     return f'<ol class="found">{items}</ol>' + (more if len(groups) > MOST_FINDINGS else "")
 
 
-def _item(rank: int, group: Told) -> str:
+def _known(one: Mined, changed: Changed | None) -> str:
+    """Whether it is new or was found before."""
+    if changed is None:
+        return ""
+    since = changed.since.get(one.id)
+    if since is not None:
+        return f'<span class="chip">again, since {words.day(int(since.timestamp() * 1e6) - 1)}</span>'
+    if one.id in changed.first:
+        return '<span class="chip new">new</span>'
+    return '<span class="chip">a later night found it first</span>'
+
+
+def _item(rank: int, group: Told, known: str, picture: int | None) -> str:
     one = group.one
     finding = one.finding
     numbers = [f"{finding.support:,} of {finding.total:,}"]
@@ -159,35 +177,62 @@ def _item(rank: int, group: Told) -> str:
         numbers.append(f"{size} {_EFFECTS[finding.effect_name]}")
     numbers.append("a count, no claim" if finding.q_value is None else f"q {finding.q_value:.2g}")
     check = f"<details><summary>SQL</summary><pre>{_e(finding.sql)}</pre></details>" if finding.sql else ""
-    why = f" {_e(one.reason)}." if one.reason else ""
+    why = f" {_e(one.reason[0].upper() + one.reason[1:])}." if one.reason else ""
     said = _e(group.sentence)
+    link = f' <a href="#picture-{picture}">picture</a>' if picture else ""
     return (
-        f'<li><span class="rank" title="score {one.score:.2f}">{rank}</span><div><p>{said}</p>'
-        f'<p class="about"><span class="chip {one.status}">{one.status}</span>'
+        f'<li id="finding-{rank}"><span class="rank" title="score {one.score:.2f}">{rank}</span><div><p>{said}</p>'
+        f'<p class="about"><span class="chip {one.status}">{one.status}</span>{known}'
         f'<span class="chip">{_e(finding.kind.replace("_", " "))}</span>'
         f'<span class="chip">{_e(finding.pattern_class.value.replace("_", " "))}</span>'
-        f"{_e(' · '.join(numbers))}.{why}</p>"
+        f"{_e(' · '.join(numbers))}.{why}{link}</p>"
         f"{check}</div></li>"
     )
 
 
-def _pictures(result: Result, daily: Any) -> str:
-    if not plots.available():
+def _faded(changed: Changed | None) -> str:
+    if changed is None or not (changed.weakened or changed.retired):
         return ""
+    out = ""
+    for name, rows in (("Retired", changed.retired), ("Weakened", changed.weakened)):
+        if rows:
+            items = "".join(f"<li>{_e(one.sentence)} <span>{_e(_left(one))}</span></li>" for one in rows[:MOST_ROWS])
+            more = f"<p>… and {len(rows) - MOST_ROWS} more.</p>" if len(rows) > MOST_ROWS else ""
+            out += f'<h3>{name}</h3><ul class="faded">{items}</ul>{more}'
+    return out
+
+
+def _left(one: Faded) -> str:
+    nights = f"{one.nights_missed} night{'s' * (one.nights_missed > 1)} without it"
+    return f"({nights}; last seen on {_day(one.last_seen)}; {one.confidence:.0%} sure)".replace("%", " %")
+
+
+def _pictures(result: Result, daily: Any) -> list[tuple[str, str]]:
+    if not plots.available():
+        return []
     drawn: list[tuple[str, str | None]] = [
         ("Runs by week", plots.weeks(result.featured.calendar)),
         ("When runs fail", plots.clock(result.featured.calendar)),
         *plots.changes(result.found, daily),
     ]
-    shown = "".join(
-        f'<h3 style="font-size:.95rem;margin:1rem 0 .3rem">{_e(name)}</h3><div class="figure">{picture}</div>'
-        for name, picture in drawn
-        if picture
-    )
-    return f"<h2>Pictures</h2>{shown}" if shown else ""
+    return [(name, picture) for name, picture in drawn if picture]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], numeric: frozenset[int]) -> str:
+def _figure(name: str, picture: str) -> str:
+    named = re.sub(r"<svg ", f'<svg aria-label="{_e(name)}" ', picture, count=1)
+    return f'<div class="figure" tabindex="0" role="group" aria-label="{_e(name)}">{named}</div>'
+
+
+def _shown(pictures: Sequence[tuple[str, str]], ranks: Mapping[str, int]) -> str:
+    out = ""
+    for at, (name, picture) in enumerate(pictures, 1):
+        rank = ranks.get(name)
+        head = _e(name) if rank is None else f'<a href="#finding-{rank}">{rank}</a> {_e(name)}'
+        out += f'<h3 id="picture-{at}">{head}</h3>{_figure(name, picture)}'
+    return out
+
+
+def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], numeric: frozenset[int]) -> str:
     def cell(tag: str, at: int, value: Any) -> str:
         return f"<{tag}{' class=n' if at in numeric else ''}>{_e(value)}</{tag}>"
 
@@ -196,7 +241,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], numeric: frozens
         "<tr>" + "".join(cell("td", at, value) for at, value in enumerate(row)) + "</tr>" for row in rows[:MOST_ROWS]
     )
     more = f"<p>… and {len(rows) - MOST_ROWS} more.</p>" if len(rows) > MOST_ROWS else ""
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
+    inside = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{_e(name)}">{inside}</div>{more}'
 
 
 def _rules(result: Result) -> str:
@@ -208,27 +254,79 @@ def _rules(result: Result) -> str:
         for rule in result.rules
     ]  # fmt: skip
     heads = ("when", "then", "came true", "precision", "at least", "against any time", "lead")
+    path = f"<code>{_e(result.rules_path)}</code>"
+    where = f"Written to {path}."
+    if result.withheld:
+        where = f"Not written, those in {path} stay: {_e(result.withheld)}."
     return (
-        "<h2>Rules for the stream</h2><p>Measured on time they were not mined from. Written to"
-        f" <code>{_e(result.rules_path)}</code>.</p>{_table(heads, rows, frozenset({2, 3, 4, 5, 6}))}"
+        f"<p>Measured on time they were not mined from. {where}</p>"
+        f"{_table('rules', heads, rows, frozenset({2, 3, 4, 5, 6}))}"
     )
 
 
+def _baselines(baselines: Sequence[Baseline], now: Sequence[Analytics]) -> str:
+    if not baselines:
+        return ""
+    components = len({one.component_name for one in baselines})
+    told = (
+        f"<p>{len(baselines)} baselines of {components} component{'s' * (components > 1)} (day, week and 30 days"
+        " against the windows before), in the table performance_baselines."
+    )
+    chosen: dict[tuple[str, str], Analytics] = {}
+    for one in sorted(now, key=lambda one: -abs(one.performance_delta or 0.0)):
+        enough = one.context_metadata["n"] >= FEWEST_NOW and one.context_metadata["baseline"] != "daily"
+        if one.metric_type in _METRICS and enough and abs(one.performance_delta or 0.0) >= LEAST_CHANGE:
+            chosen.setdefault((one.component_name, one.metric_type), one)
+    if not chosen:
+        return f"{told} No last week or month is far from its own.</p>"
+    rows = [
+        (one.component_name, _METRICS[one.metric_type], _WINDOWS[one.context_metadata["baseline"]],
+         _value(one, one.baseline_value), _value(one, one.current_value), f"{one.performance_delta or 0.0:+.0f} %",
+         f"{one.context_metadata['n']:,}")
+        for one in list(chosen.values())[:MOST_DEPARTURES]
+    ]  # fmt: skip
+    heads = ("of", "what", "the last", "usual", "now", "change", "outcomes")
+    return f"{told} Furthest from their own:</p>" + _table("what is usual", heads, rows, frozenset({3, 4, 5, 6}))
+
+
+def _value(one: Analytics, value: float) -> str:
+    return words.share(value, 1.0) if one.metric_type == "error_rate" else words.duration(value)
+
+
 def _quality(quality: Sequence[Quality]) -> str:
-    bad = [one for one in quality if one.status != "good"]
+    wrong = troubles(quality)
+    about = {(one.table, one.source): one for one in wrong}
+    names = len({one.source for one in quality})
     picture = plots.strips(quality) if plots.available() else None
-    shown = f'<div class="figure">{picture}</div>' if picture else ""
-    intro = f"<h2>The data</h2><p>{len(quality)} sources, {len(bad)} with something to look at.</p>{shown}"
+    shown = _figure("Days with rows, by source", picture) if picture else ""
+    many = f"{len(wrong)} thing{'s' * (len(wrong) != 1)} to look at"
+    intro = f"<p>{names} source{'s' * (names != 1)}, {many}.</p>{shown}"
     order = {"bad": 0, "notice": 1, "good": 2}
     events = {id(one) for one in plots.events_of(quality)}
-    quality = [one for one in quality if one.table not in ("daily", "hourly") or id(one) in events]
+    listed = [
+        one
+        for one in quality
+        if one.table not in ("daily", "hourly") or id(one) in events or (one.table, one.source) in about
+    ]
+
+    def status(one: Quality) -> str:
+        trouble = about.get((one.table, one.source))
+        return "good" if trouble is None else trouble.status
+
+    def said(one: Quality) -> str:
+        trouble = about.get((one.table, one.source))
+        if trouble is None:
+            return "as said of its source" if one.problems else ""
+        return "; ".join(trouble.problems) + (f" (the same in its {', '.join(trouble.also)})" if trouble.also else "")
+
     rows = [
-        (one.table, one.source, f"{one.partial.n:,}", f"{one.coverage:.0%}", one.longest_gap_days,
-         number(round(one.stale_days, 1)), one.status, "; ".join(one.problems))
-        for one in sorted(quality, key=lambda one: (order[one.status], -one.partial.n, one.source))
+        (called(one.table), one.source, f"{one.partial.n:,}", f"{one.coverage:.0%}", one.longest_gap_days,
+         number(round(one.stale_days, 1)), status(one), said(one))
+        for one in sorted(listed, key=lambda one: (order[status(one)], -one.partial.n, one.source))
     ]  # fmt: skip
-    heads = ("table", "source", "rows", "days with rows", "longest gap, days", "silent for, days", "", "what is wrong")
-    return intro + _table(heads, rows, frozenset({2, 3, 4, 5}))
+    heads = ("table", "source", "rows", "days with rows", "longest gap, days", "silent for, days", "state",
+             "what is wrong")  # fmt: skip
+    return intro + _table("the data", heads, rows, frozenset({2, 3, 4, 5}))
 
 
 def _features(features: Sequence[Feature]) -> str:
@@ -244,7 +342,7 @@ def _features(features: Sequence[Feature]) -> str:
     ]  # fmt: skip
     heads = ("of", "feature", "importance", "correlation", "what it is")
     return (
-        f"<h2>Features that tell something</h2><p>{len(chosen)} of {len(features)}. Of runs, steps, tasks,"
+        f"<p>{len(chosen)} of {len(features)}. Of runs, steps, tasks,"
         " integrations and changes of code: of failing, as |2 AUC - 1|; of series: of the week after, as Kendall's tau;"
-        " of an axis of series: its share of the variance.</p>" + _table(heads, rows, frozenset({2, 3}))
+        " of an axis of series: its share of the variance.</p>" + _table("features", heads, rows, frozenset({2, 3}))
     )

@@ -15,8 +15,17 @@ from operators.mining.quality import Quality
 from operators.mining.results import Mined
 from operators.mining.weeks import Calendar
 
-INK, GOOD, POOR, MUTED = "#1f3b57", "#8fb3cf", "#d9622b", "#c9ced3"
-"""Told apart also without red and green."""
+INK, GOOD, POOR, MUTED, NOTICE = "#1f3b57", "#5f93b8", "#c9541f", "#7d8790", "#a87400"
+"""Told apart also without red and green; on white, at 3 to 1 and more."""
+
+GRID, AXIS, BLANK = "#e4e7ea", "#000000", "#e9ecef"
+"""Lines behind, axes (matplotlib's own black), and cells of which too little is known."""
+
+_SWAPPED = {
+    INK: "ink", GOOD: "good", POOR: "poor", MUTED: "muted", NOTICE: "notice", GRID: "grid", AXIS: "axis",
+    BLANK: "blank", "#ffffff": "ground",
+}  # fmt: skip
+"""Colours that the page may swap for those of a dark ground: `--p-…` of its style sheet."""
 
 MOST_STRIPS = 16
 """Sources whose days are shown."""
@@ -61,6 +70,7 @@ def clock(of: Calendar) -> str | None:
         return None
     figure, axes = _figure(11.0, 2.9)
     axes.grid(visible=False)
+    axes.patch.set(facecolor=BLANK, alpha=1.0)
     image = axes.imshow(share, aspect="auto", cmap="cividis", vmin=0)
     axes.set_yticks(range(7), ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
     axes.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
@@ -93,7 +103,7 @@ def strips(quality: Sequence[Quality]) -> str | None:
         days = np.array(sorted(one.partial.days))
         starts = days[np.diff(days, prepend=days[0] - 2) > 1]
         ends = days[np.diff(days, append=days[-1] + 2) > 1] + 1
-        colour = {"good": INK, "notice": "#e0a100", "bad": POOR}[one.status]
+        colour = {"good": INK, "notice": NOTICE, "bad": POOR}[one.status]
         bars = list(
             zip(starts.astype(float), (ends - starts).astype(float), strict=True)
         )  # days since 1970, as its dates
@@ -158,8 +168,10 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
+    figure.patch.set_alpha(0.0)
+    axes.patch.set_alpha(0.0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e8e8e8", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
 
@@ -182,6 +194,11 @@ def _svg(figure: Any) -> str:
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]
+    text = re.sub(
+        r"(fill|stroke): (#[0-9a-f]{6})\b",
+        lambda found: f"{found[1]}: var(--p-{_SWAPPED[found[2]]}, {found[2]})" if found[2] in _SWAPPED else found[0],
+        text,
+    )
     # Ids must be the picture's own: several stand in one page.
     mark = "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
     text = re.sub(r'\bid="([^"]+)"', rf'id="{mark}-\1"', text)

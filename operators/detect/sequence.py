@@ -287,6 +287,13 @@ def measured(state: SequenceState, rule: SequenceRule) -> float:
     return (PRIOR_WEIGHT * rule.confidence + tally.hits) / (PRIOR_WEIGHT + tally.hits + tally.misses)
 
 
+def forget(state: SequenceState, rule_id: str) -> None:
+    """Drop what is under way of a rule, and its score; `sweep` then puts the rest in order."""
+    state.prefixes.pop(rule_id, None)
+    state.pending.pop(rule_id, None)
+    state.tallies.pop(rule_id, None)
+
+
 def sweep(state: SequenceState, rules: Rules) -> None:
     """Drop what can no longer become anything: expired prefixes, and what belongs to rules that are gone.
 

@@ -83,10 +83,12 @@ def series_features(history: History) -> tuple[list[Feature], int]:
     if len(names) < 30:
         return [], len(names)
     from tsfresh import extract_features  # noqa: PLC0415 -- seconds to load
-    from tsfresh.feature_extraction import MinimalFCParameters  # noqa: PLC0415
+    from tsfresh.feature_extraction import feature_calculators  # noqa: PLC0415
     from tsfresh.feature_selection.relevance import calculate_relevance_table  # noqa: PLC0415
 
-    settings = dict(MinimalFCParameters()) | SETTINGS
+    # `MinimalFCParameters()` is these, and warns of what they are not.
+    minimal = {name: None for name, made in vars(feature_calculators).items() if getattr(made, "minimal", False)}
+    settings = minimal | SETTINGS
     found = extract_features(
         long, column_id="id", column_sort="time", column_value="value", default_fc_parameters=settings, n_jobs=0,
         disable_progressbar=True,

@@ -6,5 +6,6 @@ SELECT
         AS median_seconds
 FROM patterns
 WHERE detected_at >= %(from)s AND detected_at < %(to)s
+    AND NOT starts_with(detection_algorithm, 'nightly: ')
 GROUP BY day, severity, pattern_category
 ORDER BY day, array_position('{critical,high,medium,low,info}', severity), pattern_category

@@ -6,6 +6,7 @@ SELECT
     max(opened_at) AS last_opened
 FROM patterns
 WHERE detected_at >= %(from)s AND detected_at < %(to)s
+    AND NOT starts_with(detection_algorithm, 'nightly: ')
 GROUP BY entity, measure, pattern_type
 ORDER BY opened DESC, entity, measure, pattern_type
 LIMIT %(most)s

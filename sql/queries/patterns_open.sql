@@ -5,5 +5,6 @@ SELECT
     peak_score, threshold, observation_count, verdict
 FROM patterns
 WHERE is_active AND verdict IS DISTINCT FROM 'false_positive'
+    AND NOT starts_with(detection_algorithm, 'nightly: ')
 ORDER BY array_position('{critical,high,medium,low,info}', severity), significance_score DESC, opened_at, id
 LIMIT %(most)s

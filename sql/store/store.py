@@ -5,6 +5,7 @@ from sql.store.incidents import Incidents
 from sql.store.integration import Integration
 from sql.store.metrics import Metrics
 from sql.store.models import Models
+from sql.store.nights import Nights
 from sql.store.overview import Overview
 from sql.store.patterns import Patterns
 from sql.store.performance import Performance
@@ -29,6 +30,7 @@ class Store:
         self.stream = Stream(database)
         self.incidents = Incidents(database)
         self.overview = Overview(database)
+        self.nights = Nights(database)
         self.tokens = Tokens(database)
         self.analyses = Analyses(database)
         self.updates = Updates(database)

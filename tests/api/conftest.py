@@ -19,6 +19,7 @@ FILLED = (
     "pattern_relationships", "pattern_evolution", "pattern_classifications", "metric_patterns", "detected_patterns",
     "pattern_updates", "model_performance_metrics", "model_versions", "ml_models", "rollups_10s", "rollups_1m",
     "rollups_5m", "series", "stream_counters", "dead_letters", "analyses", "pipeline_executions", "tasks",
+    "nightly_quality", "nightly_stages", "nightly_runs",
 )  # fmt: skip
 """What tests put rows in."""
 

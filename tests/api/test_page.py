@@ -131,6 +131,35 @@ def test_every_view_with_rows_fits_and_is_accessible(filled: Api, browser: Any, 
     assert not found
 
 
+def test_a_finding_says_in_one_word_where_it_stands(filled: Api, browser: Any, module_database: str) -> None:
+    data = {"class": "x", "support": 9, "total": 12, "status": "confirmed", "found_at": "2026-01-04T00:00:00+00:00"}
+    common = {"detection_algorithm": "nightly: rules", "pattern_type": "rule"}
+    filled.store.patterns.patterns.save_all(
+        [
+            pattern(
+                51,
+                pattern_data={**data, "missed": ["a", "b"]},
+                confidence_score=0.49,
+                explanation="It fades.",
+                **common,
+            ),
+            pattern(52, pattern_data=data, explanation="It holds.", **common),
+        ]
+    )
+    with psycopg.connect(module_database) as connection:
+        connection.execute(
+            "INSERT INTO nightly_runs (id, range_start, range_end, engine, status, problem, started_at, finished_at)"
+            " VALUES (gen_random_uuid(), '2025-01-01Z', '2026-01-05Z', 'embedded', 'failed', 'no room', now(), now())"
+        )
+    with opened(browser, filled.url) as page:
+        goes_to(page, "findings")
+        assert "failed" in page.inner_text("main") and "no room" in page.inner_text("main")
+        panels = {one.locator("h2").inner_text(): one.inner_text() for one in page.locator("section.panel").all()}
+    assert "not found for 2 nights" in panels["It fades."] and "confirmed" not in panels["It fades."]
+    assert "49" in panels["It fades."] and "Last found by the night up to" in panels["It fades."]
+    assert "confirmed" in panels["It holds."] and "sure" not in panels["It holds."]
+
+
 def test_what_others_wrote_is_text(filled: Api, browser: Any) -> None:
     with opened(browser, filled.url) as page:
         goes_to(page, "patterns")

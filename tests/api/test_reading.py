@@ -260,6 +260,50 @@ def test_an_overview_of_what_is_open(api: Api) -> None:
     assert ids(api.get("/patterns", origin="live")) == [5, 3, 2, 1]
 
 
+def test_findings_that_are_retired_come_only_when_they_are_asked_for(api: Api) -> None:
+    def mined(number: int, missed: int) -> Any:
+        data = {"missed": [f"2026-01-0{at}" for at in range(missed)], "found_at": "2026-01-05T00:00:00+00:00"}
+        gone = {"is_active": False, "resolved_at": T0 + 9 * MINUTE} if missed == 3 else {}
+        return pattern(number, detection_algorithm="nightly: rules", pattern_data=data, **gone)
+
+    api.store.patterns.patterns.save_all([mined(1, 0), mined(2, 2), mined(3, 3)])
+    found = {int(one["id"][-1]): one for one in api.get("/findings", retired="true")}
+    assert {number: (one["nights_missed"], one["is_active"]) for number, one in found.items()} == {
+        1: (0, True), 2: (2, True), 3: (3, False),
+    }  # fmt: skip
+    assert found[2]["found_at"] == "2026-01-05T00:00:00Z"
+    assert sorted(ids(api.get("/findings"))) == [1, 2]
+    assert ids(api.get("/findings", active="false")) == ids(api.get("/findings", active="false", retired="true")) == [3]
+
+
+def test_nights_and_the_quality_of_their_data(api: Api) -> None:
+    assert api.get("/nights") == api.get("/nights/quality") == []
+    with psycopg.connect(api.url) as connection:
+        connection.execute(
+            "INSERT INTO nightly_runs (id, range_start, range_end, engine, status, summary, problem, started_at,"
+            " finished_at) SELECT ('0000000' || n || '-0000-0000-0000-000000000000')::uuid, '2025-01-01Z',"
+            " '2026-01-01Z'::timestamptz + n * interval '1 d', 'embedded', CASE n WHEN 3 THEN 'failed' ELSE 'finished'"
+            " END, '{\"new\": 4}', CASE n WHEN 3 THEN 'no room' END, %s, %s FROM generate_series(1, 3) AS n",
+            [T0, T0 + MINUTE],
+        )
+        cursor = connection.cursor()
+        cursor.executemany(
+            "INSERT INTO nightly_quality (run_id, table_name, source, n, active_days, coverage, longest_gap_days,"
+            " stale_days, duplicates, impossible, checks, missing, status, problems) VALUES"
+            " ('00000002-0000-0000-0000-000000000000', 'runs', %s, %s, 9, 0.5, 3, 1, 0, 0, '{}', '{}', %s, %s)",
+            [("a", 9, "good", []), ("b", 2, "notice", ["a gap"]), ("c", 1, "bad", ["twice"])],
+        )
+    nights = api.get("/nights", limit=2)
+    assert [(one["range_end"], one["status"], one["problem"]) for one in nights] == [
+        ("2026-01-04T00:00:00Z", "failed", "no room"), ("2026-01-03T00:00:00Z", "finished", None),
+    ]  # fmt: skip
+    assert nights[1]["summary"] == {"new": 4} and nights[1]["skipped_parts"] == 0
+    quality = api.get("/nights/quality")
+    assert [(one["source"], one["status"], one["problems"]) for one in quality] == [
+        ("c", "bad", ["twice"]), ("b", "notice", ["a gap"]), ("a", "good", []),
+    ]  # fmt: skip
+
+
 def test_work_is_shown_up_to_the_last_of_each_kind(api: Api) -> None:
     assert api.get("/work") == {
         "last": {"run": None, "attempt": None, "exchange": None}, "pipelines": [], "tasks": [], "integrations": [],

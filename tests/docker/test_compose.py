@@ -148,7 +148,9 @@ def test_commands_and_settings_are_hindsights_own(name: str) -> None:
     service = SERVICES[name]
     if "entrypoint" in service:
         assert service["entrypoint"] == ["hindsight-nightly-timer"]
-        assert re.findall(r"if hindsight (\w+)", (DOCKER / "nightly.sh").read_text(encoding="utf-8")) == ["nightly"]
+        assert re.findall(r"^ *hindsight (\w+) &$", (DOCKER / "nightly.sh").read_text(encoding="utf-8"), re.M) == [
+            "nightly"
+        ]
         words = ["nightly"]
     else:
         words = [put(word, {}) for word in service["command"]]

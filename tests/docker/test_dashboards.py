@@ -46,9 +46,25 @@ WITH found AS (
     VALUES (gen_random_uuid(), 'flaky', 'a night''s', '{"class": "flaky", "support": 4, "total": 40, "effect": 3.5,
         "missed": [], "status": "confirmed"}', 0.9, 0.8, 'nightly: flaky', 'error', 'critical', 'of the night',
         'failed', 'It fails now and then.', now(), now(), now(), true, 4)
+), night AS (
+    INSERT INTO nightly_runs (id, range_start, range_end, engine, status)
+    VALUES (gen_random_uuid(), now() - interval '30 d', now(), 'embedded', 'finished') RETURNING id
+), quality AS (
+    INSERT INTO nightly_quality (run_id, table_name, source, n, active_days, coverage, longest_gap_days, stale_days,
+        duplicates, impossible, checks, missing, status, problems)
+    SELECT id, 'runs', 'a source', 9, 9, 0.5, 3, 1, 0, 0, '{}', '{}', 'notice', ARRAY['nothing for 3 days'] FROM night
+), made AS (
+    INSERT INTO performance_baselines (id, component_name, component_kind, baseline_type, baseline_metrics,
+        confidence_level, sample_size, established_at, valid_until, is_active)
+    SELECT gen_random_uuid(), pipeline_name, 'pipeline', 'weekly', '{"error_rate": {"low": 0.1, "high": 0.3},
+        "response_time": {"p10": 40, "p90": 80}}', 0.95, 90, now(), now() + interval '7 d', true
+    FROM (SELECT DISTINCT pipeline_name FROM pipeline_runs) AS p
 )
-INSERT INTO nightly_runs (id, range_start, range_end, engine, status)
-VALUES (gen_random_uuid(), now() - interval '30 d', now(), 'embedded', 'finished')
+INSERT INTO performance_analytics (id, component_name, component_kind, metric_type, baseline_value, current_value,
+    performance_delta, measurement_window, analyzed_at, context_metadata)
+SELECT gen_random_uuid(), pipeline_name, 'pipeline', metric, 0.2, 0.4, 100, interval '7 d', now(),
+    '{"kind": "pipeline", "baseline": "weekly", "n": 20}'
+FROM (SELECT DISTINCT pipeline_name FROM pipeline_runs) AS p, unnest(ARRAY['error_rate', 'response_time']) AS metric
 """
 """A finding of the nightly flow that would be the worst of all, were it one of the stream."""
 

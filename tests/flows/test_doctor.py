@@ -56,7 +56,8 @@ def checks(*arguments: str) -> dict[str, Any]:
 def test_all_is_well(database: str) -> None:
     found = checks("--database-url", database)
     assert {name: check.level for name, check in found.items()} == {
-        "python": "ok", "git": "ok", "database": "ok", "schema": "ok", "backend": "ok", "upkeep": "ok", "clock": "ok",
+        "python": "ok", "git": "ok", "database": "ok", "schema": "ok", "backend": "ok", "upkeep": "ok", "nightly": "ok",
+        "clock": "ok",
         "disk": found["disk"].level, "recovery": "ok",
     }  # fmt: skip
     assert "PostgreSQL" in found["database"].what
@@ -68,7 +69,7 @@ def test_lines(database: str) -> None:
     lines = done.stdout.splitlines()
     assert done.exit_code == 0
     assert lines[0].startswith("ok    python       3.")
-    assert len(lines) == 9
+    assert len(lines) == 10
 
 
 def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

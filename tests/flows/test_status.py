@@ -64,7 +64,7 @@ def test_json(database: str, status: Callable[..., Result]) -> None:
     assert json.loads(done.stdout) == {
         "read": 107, "applied": 85, "late": 4, "dead_letters": 12, "duplicates": 6, "patterns": 2, "difference": 0,
         "open_patterns": {"high": 2, "low": 1},
-        "updated_at": "2026-01-05T10:00:00+00:00",
+        "updated_at": "2026-01-05T10:00:00+00:00", "night": None,
         "topics": {
             "a.v1": {
                 "read": 100, "applied": 78, "late": 4, "dead_letters": 12, "duplicates": 6, "patterns": 2,

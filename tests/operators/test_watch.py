@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from operators import tables as t
-from operators.detect.rules import SequenceRule
+from operators.detect.rules import Rules, SequenceRule
 from operators.judge import JudgeConfig
 from operators.partition import PartitionConfig
 from tests.partitions import Runner
@@ -120,6 +121,54 @@ def test_a_sequence_that_does_not_come_true_ends_at_its_deadline() -> None:
     assert row["pattern_data"]["evidence"]["came_true"] == 0
     assert row["resolved_at"] / 1e6 - 1_767_607_200 == 60 + 1800
     assert "did not come true" in row["explanation"]
+
+
+OTHER = SequenceRule("fails-twice", ("pipeline:$x:success",), 1800 * 1_000_000, "pipeline:$x:failure", confidence=0.9)
+
+
+def both_under_way() -> Runner:
+    runner = Runner(PartitionConfig(judge=JudgeConfig(rules=(RULE, OTHER))))
+    prefix(runner)
+    assert sorted(row["measure"] for row in rows(runner, "sequence") if row["is_active"]) == [
+        "sequence:deploy-breaks-sync", "sequence:fails-twice",
+    ]  # fmt: skip
+    return runner
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_new_rules_drop_what_is_under_way_of_those_that_are_gone_and_of_no_others(restart: bool) -> None:
+    runner = both_under_way()
+    if restart:
+        runner.config = CONFIG
+        runner.restart()
+    else:
+        runner.partition.judge.follow(Rules((RULE,)))
+    runner.feed([metric(1, 300, "m"), metric(1, 400, "n")])
+    ended = {row["measure"]: row["is_active"] for row in rows(runner, "sequence")}
+    assert ended == {"sequence:deploy-breaks-sync": True, "sequence:fails-twice": False}
+    assert list(runner.partition.state.virtual) == ["deploy-breaks-sync\0shop"]
+    runner.feed([sync("failure", 500)])
+    kept = next(row for row in rows(runner, "sequence") if row["measure"].endswith("sync"))
+    assert kept["pattern_data"]["evidence"]["came_true"] == 1
+    assert runner.partition.state.sequence is not None
+    assert list(runner.partition.state.sequence.tallies) == ["deploy-breaks-sync"]
+
+
+def test_a_rule_that_says_something_else_under_its_old_id_begins_anew() -> None:
+    runner = both_under_way()
+    changed = msgspec.structs.replace(RULE, then="integration:github→jira:pull:failure")
+    surer = msgspec.structs.replace(OTHER, confidence=0.95)
+    runner.partition.judge.follow(Rules((changed, surer)))
+    assert runner.partition.state.sequence is not None
+    assert list(runner.partition.state.sequence.pending) == ["fails-twice"]
+
+
+def test_without_rules_any_more_everything_of_them_ends() -> None:
+    runner = both_under_way()
+    runner.partition.judge.follow(Rules(()))
+    runner.feed([metric(1, 300, "m"), metric(1, 400, "n")])
+    assert not any(row["is_active"] for row in rows(runner, "sequence"))
+    assert runner.partition.state.virtual == {} and runner.partition.judge.watch.rules is None
 
 
 def test_without_rules_there_is_no_state() -> None:

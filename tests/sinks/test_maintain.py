@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks.maintain import Maintainer, MaintenanceError, maintain
+from sinks.maintain import Maintainer, MaintenanceError, Upkeep, maintain
 from tests.conftest import with_database
 from tests.sql.rows import ROLLUP, Connection, insert, query
 
@@ -273,3 +273,47 @@ def test_the_maintainer_goes_on_after_a_failure(
     assert "upkeep of the database: away" in caplog.text
     with Maintainer(database, 0) as idle:
         assert not idle._thread.is_alive()
+
+
+def test_what_old_nights_did_is_dropped_but_for_the_last_that_finished(database: str) -> None:
+    lines: list[str] = []
+    with psycopg.connect(database, autocommit=True) as connection:
+        for days, status in ((200, "finished"), (100, "finished"), (95, "failed"), (100, "running")):
+            (run,) = connection.execute(
+                "INSERT INTO nightly_runs (id, range_start, range_end, engine, status, started_at, finished_at)"
+                " SELECT gen_random_uuid(), t - interval '1 d', t, 'embedded', %(status)s::text, t,"
+                " CASE WHEN %(status)s::text <> 'running' THEN t END"
+                " FROM (SELECT now() - %(days)s * interval '1 d' AS t) AS s RETURNING id",
+                {"days": days, "status": status},
+            ).fetchone() or (None,)
+            connection.execute(
+                "INSERT INTO nightly_stages (run_id, stage, part, input, output, items, seconds)"
+                " VALUES (%s, 'load', '', repeat('a', 64), repeat('b', 64), 1, 1)",
+                [run],
+            )
+        done = maintain(database, lines.append)
+        left = connection.execute(
+            "SELECT r.status, now() - r.started_at < interval '101 d' FROM nightly_stages AS s"
+            " JOIN nightly_runs AS r ON r.id = s.run_id"
+        ).fetchall()
+        runs = connection.execute("SELECT count(*) FROM nightly_runs").fetchone()
+    assert left == [("finished", True)]
+    assert runs == (4,), "the nights themselves stay"
+    assert lines == ["nightly_stages: dropped 3 rows of nights over 90 d ago"]
+    assert done.night_finished_at is not None
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DELETE FROM nightly_runs")
+    assert maintain(database).night_finished_at is None
+
+
+def test_the_maintainer_tells_what_was_done(database: str) -> None:
+    told: list[Upkeep] = []
+    enough = threading.Event()
+
+    def on_done(done: Upkeep) -> None:
+        told.append(done)
+        enough.set()
+
+    with Maintainer(database, 60, on_done):
+        assert enough.wait(20)
+    assert told[0].night_finished_at is None

@@ -47,6 +47,7 @@ def filled(module_database: str) -> Iterator[tuple[Connection, dict[str, list[Ro
         recent(connection, work, today)
         series(connection, today)
         patterns(connection, today)
+        nights(connection, today)
         connection.execute(
             "INSERT INTO stream_counters VALUES ('t', 0, 'read', '', 9, now()), ('t', 0, 'late', '', 2, now())"
         )
@@ -123,6 +124,36 @@ def patterns(connection: Connection, today: datetime) -> None:
                 "classification_confidence": 1.0, "classifier_model": "human", "classified_at": at,
                 "human_verified": True, "verification_timestamp": at,
             })  # fmt: skip
+
+
+def nights(connection: Connection, today: datetime) -> None:
+    """Two nights; the last one found one thing of a bad source for the first time, and two of others again."""
+    for days, summary in ((1, {"new": 2, "again": 0}), (0, {"new": 1, "again": 2})):
+        at = today - timedelta(days=days)
+        insert(connection, "nightly_runs", {
+            "id": uuid.UUID(int=900 + days), "range_start": at - timedelta(days=30), "range_end": at,
+            "engine": "embedded", "status": "finished", "summary": Jsonb(summary), "started_at": at, "finished_at": at,
+        })  # fmt: skip
+    for table, source, status, problems in (
+        ("runs", "shop", "bad", ["9 twice"]), ("steps", "shop", "notice", ["a gap"]), ("runs", "calm", "good", []),
+    ):  # fmt: skip
+        insert(connection, "nightly_quality", {
+            "run_id": uuid.UUID(int=900), "table_name": table, "source": source, "n": 9, "active_days": 9,
+            "coverage": 0.5, "longest_gap_days": 3, "stale_days": 1.0, "duplicates": 0, "impossible": 0,
+            "checks": Jsonb({}), "missing": Jsonb({}), "status": status, "problems": problems,
+        })  # fmt: skip
+    for number, (entity, first, found) in enumerate(
+        [("shop/build", 0, 0), ("calm", 1, 0), ("unheard", 1, 0), ("shop", 1, 1)]
+    ):
+        data = {"class": "failure_mode", "support": 4, "total": 9, "status": "confirmed", "missed": [],
+                "found_at": (today - timedelta(days=found)).isoformat()}  # fmt: skip
+        insert(connection, "detected_patterns", {
+            **PATTERN, "id": uuid.UUID(int=800 + number), "entity": entity, "severity": "info", "is_active": True,
+            "detection_algorithm": "nightly: flaky", "pattern_type": "flaky", "pattern_data": Jsonb(data),
+            "significance_score": 0.9 - number / 10, "explanation": f"{entity} is flaky.",
+            "opened_at": today - timedelta(days=9), "last_observed_at": today - timedelta(days=1),
+            "detected_at": today - timedelta(days=first), "resolved_at": None,
+        })  # fmt: skip
 
 
 def ask(reader: Connection, name: str, **given: Any) -> list[dict[str, Any]]:
@@ -292,3 +323,21 @@ def test_parameters_that_are_not_given_become_their_defaults() -> None:
     with pytest.raises(QuestionError, match="n has no parameter c"):
         one.text(["c"])
     assert store.query("tasks_oldest").startswith(b"-- ")
+
+
+def test_findings_of_the_last_night_come_with_the_quality_of_their_data(filled: Any) -> None:
+    reader, _, _ = filled
+    found = {row["sentence"]: (row["is_new"], row["data"], row["problems"]) for row in ask(reader, "nights_findings")}
+    assert found == {
+        "shop/build is flaky.": (True, "bad", ["runs: 9 twice", "steps: a gap"]),
+        "calm is flaky.": (False, "good", None),
+        "unheard is flaky.": (False, "unknown", None),
+    }
+    assert [row["sentence"] for row in ask(reader, "nights_findings", score=0.85)] == ["shop/build is flaky."]
+
+
+def test_nights_are_the_latest_first_with_what_they_found(filled: Any) -> None:
+    reader, _, today = filled
+    assert [(row["range_end"], row["new"], row["again"], row["retired"]) for row in ask(reader, "nights_lately")] == [
+        (today, 1, 2, None), (today - timedelta(days=1), 2, 0, None),
+    ]  # fmt: skip

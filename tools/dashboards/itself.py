@@ -200,6 +200,26 @@ def finding() -> list[p.Panel]:
             prom("max by (verdict) (sum by (verdict, instance) (hindsight_pattern_verdicts))", "{{verdict}}"),
             width=8,
         ),
+        p.lines(
+            "Since the last night",
+            "Time since `hindsight nightly` last finished. HindsightNightlyMissing fires at two days.",
+            "s",
+            prom("time() - max(hindsight_nightly_finished_seconds)", "since a night finished"),
+            width=12,
+            steps=((None, "transparent"), (172_800, "red")),
+        ),
+        p.lines(
+            "Rules for sequences",
+            "Rules that each process looks for, and new files of rules that it refused.",
+            "none",
+            prom("sum by (instance) (hindsight_sequence_rules)", "rules at {{instance}}"),
+            prom(
+                "sum by (instance) (increase(hindsight_sequence_rules_refused_total[$__rate_interval]))",
+                "files refused at {{instance}}",
+                "B",
+            ),
+            width=12,
+        ),
     ]
 
 

@@ -326,6 +326,43 @@ def deploying() -> list[p.Panel]:
     ]
 
 
+def usual() -> list[p.Panel]:
+    """What is usual, by the last night."""
+    return [
+        p.rows(
+            title,
+            f"The last 7 and 30 days up to the last night against the {what} of the twelve before, with what was usual;"
+            " the furthest from it first. From hindsight nightly, whatever the range.",
+            sql(f"""
+            SELECT
+                component, CASE baseline WHEN 'weekly' THEN '7 days' ELSE '30 days' END AS the_last, usual, usual_low,
+                usual_high, current, change_percent, n, established_at
+            FROM baselines
+            WHERE metric = '{metric}' AND baseline IN ('weekly', 'monthly') AND kind IN ('pipeline', 'step') AND n >= 8
+                AND EXISTS (
+                    SELECT FROM pipeline_health AS h
+                    WHERE h.day >= established_at - interval '30 d' AND {CHOSEN}
+                        AND (component = h.pipeline_name OR starts_with(component, h.pipeline_name || '/'))
+                )
+            ORDER BY abs(change_percent) DESC NULLS LAST, component, the_last
+            LIMIT 50
+            """),
+            p.Column("usual", unit, decimals=decimals),
+            p.Column("usual_low", unit, decimals=decimals),
+            p.Column("usual_high", unit, decimals=decimals),
+            p.Column("current", unit, decimals=decimals),
+            p.Column("change_percent", "percent", decimals=0),
+            p.Column("established_at", "dateTimeAsLocalNoDateIfToday"),
+            width=12,
+            empty="Nothing yet: hindsight nightly",
+        )
+        for title, metric, what, unit, decimals in (
+            ("Durations against what is usual", "response_time", "median", "s", 0),
+            ("Failures against what is usual", "error_rate", "mean", "percentunit", 1),
+        )
+    ]
+
+
 def build() -> model.Dashboard:
     """The dashboard."""
     made = board(
@@ -349,5 +386,11 @@ def build() -> model.Dashboard:
         made,
         [pipeline],
         [patterns_of("kind IN ('pipeline', 'step')"), deployments()],
-        [("Is anything wrong now?", now()), ("How it went", over_time()), ("Why", why()), ("Deployments", deploying())],
+        [
+            ("Is anything wrong now?", now()),
+            ("How it went", over_time()),
+            ("Why", why()),
+            ("What is usual", usual()),
+            ("Deployments", deploying()),
+        ],
     )

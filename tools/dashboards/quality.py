@@ -201,6 +201,31 @@ def detail() -> list[p.Panel]:
     ]
 
 
+def nightly() -> list[p.Panel]:
+    """What the last night saw in the history."""
+    return [
+        p.rows(
+            "The history, as the last night read it",
+            "Gaps, duplicates, impossible values and silence by table and source, the worst first. Findings about a bad"
+            " source are not to be trusted.",
+            sql("""
+            SELECT
+                status, table_name, source, array_to_string(problems, '; ') AS problems, n AS rows, coverage,
+                longest_gap_days, stale_days, duplicates, impossible, last_at
+            FROM nightly_quality_latest
+            ORDER BY array_position(ARRAY['bad', 'notice', 'good'], status), n DESC, table_name, source
+            LIMIT 200
+            """),
+            p.Column("status", words={"bad": "red", "notice": "orange", "good": "green"}, width=80),
+            p.Column("coverage", "percentunit", decimals=0),
+            p.Column("longest_gap_days", "d"),
+            p.Column("stale_days", "d", decimals=1),
+            p.Column("last_at", p.WHEN, width=180),
+            empty="Nothing yet: hindsight nightly",
+        ),
+    ]
+
+
 def build() -> model.Dashboard:
     """The dashboard."""
     made = board(
@@ -210,5 +235,13 @@ def build() -> model.Dashboard:
         refresh="5m",
     )
     return finish(
-        made, [], [], [("Is anything wrong now?", now()), ("How it went", over_time()), ("In detail", detail())]
+        made,
+        [],
+        [],
+        [
+            ("Is anything wrong now?", now()),
+            ("How it went", over_time()),
+            ("In detail", detail()),
+            ("The history", nightly()),
+        ],
     )

@@ -1,7 +1,9 @@
 """`hindsight nightly` as people call it: what it prints, writes and refuses; the rules that it hands to the stream."""
 
+import importlib.util
 import json
 import re
+import time
 from datetime import timedelta
 
 import psycopg
@@ -18,6 +20,7 @@ from operators.mining.compile import Compiled
 from operators.mining.finding import MiningConfig
 from operators.mining.history import History
 from tests.flows.nightly.filling import fill_all
+from tests.flows.nightly.results import changed
 from tests.operators.mining import planted
 
 RULE = {"id": "by-hand", "items": ["pipeline:$x:failure"], "within_us": 1_000_000}
@@ -101,6 +104,10 @@ def test_the_sql_of_each_finding_counts_its_numbers_again_in_the_range_of_its_ni
         (("--date", "2026-02-01", "--to", "2026-01-01"), "exclude each other"),
         (("--date", "yesterday"), "Invalid value for '--date'"),
         (("--days", "0"), "Invalid value for '--days'"),
+        (("--date", "2999-01-01"), "--date 2999-01-01 is after today"),
+        (("--from", "2026-01-01", "--to", "2999-01-01"), "--to 2999-01-01 is after today"),
+        (("--date", "0001-01-01"), "there is no calendar 365 days before, or a day after, 0001-01-01"),
+        (("--date", "9999-12-31"), "9999-12-31"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(words, said, capsys):
@@ -126,6 +133,40 @@ def test_a_second_run_waits_for_nobody(database, tmp_path, capsys, monkeypatch):
     assert (status, said["rows"].get("runs", 0), said["report"]) == (0, 0, None)
 
 
+def test_what_can_not_be_written_or_read_is_said_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ANALYTICS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(flow, "run", lambda *_, **__: pytest.fail("it began to work"))
+    broken, file = tmp_path / "rules.json", tmp_path / "file"
+    broken.write_text('{"version": 1, "rules": [{"id": 3}]}')
+    file.write_text("")
+    for words, said in (
+        (("--rules", broken), "rules.json: "),
+        (("--report", file / "night.html"), "report: "),
+        (("--report", tmp_path), "report: "),
+        (("--rules", file / "rules.json"), "rules: "),
+    ):
+        status, _, out, err = call(capsys, *words)
+        assert (status, out) == (2, "") and said in err and len(err.strip().splitlines()) == 1, err
+    monkeypatch.setenv("ANALYTICS_DATA_DIR", str(file / "data"))
+    status, _, _, err = call(capsys, "--rules", tmp_path / "new.json")
+    assert status == 2 and "files of the night: " in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "file", "rules.json"]
+
+
+def test_all_that_is_missing_is_named_with_one_command(capsys, monkeypatch):
+    real = importlib.util.find_spec
+    gone = ("sklearn", "tsfresh")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name in gone else real(name, *more))
+    status, _, _, err = call(capsys)
+    assert status == 1
+    assert "scikit-learn, tsfresh are missing: pip install 'hindsight[nightly]'" in err
+
+
+def test_the_help_is_short(capsys):
+    assert run(["nightly", "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) <= 45
+
+
 def test_rules_that_people_wrote_stay_and_mined_ones_are_replaced(tmp_path):
     path = tmp_path / "rules.json"
     path.write_text(json.dumps({"version": 1, "rules": [RULE]}))
@@ -147,11 +188,10 @@ def test_the_stream_looks_for_the_rules_of_the_file(tmp_path):
         realtime.partition_config(settings)
 
 
-def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
-    """Failures of a, each followed by one of b: the stream says so before b fails."""
-    path, lines = tmp_path / "rules.json", []
-    write_rules(path, [MINED])
-    for number in range(40):
+def failures(numbers):
+    """Failures of a, each followed by one of b."""
+    lines = []
+    for number in numbers:
         for name, late in (("a", 0), ("b", 20)):
             end = planted.START + timedelta(hours=number, seconds=late)
             times = {"execution_start": (end - timedelta(seconds=5)).isoformat(), "execution_end": end.isoformat()}
@@ -163,7 +203,14 @@ def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
             }
             event = {"id": f"{name}{number}", "type": "dev.hindsight.pipeline.finished.v1", "time": end.isoformat()}
             lines.append({"specversion": "1.0", "source": "ci://x", "data": run | times} | event)
-    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
+    """The stream says that b will fail before it does."""
+    path = tmp_path / "rules.json"
+    write_rules(path, [MINED])
+    (tmp_path / "events.jsonl").write_text(failures(range(40)))
     settings = load(env_file=None, sequence_rules=path, database_url=database, recovery_dir=tmp_path / "recovery")
     realtime.run(settings, inputs=[tmp_path / "events.jsonl"])
     with psycopg.connect(database) as connection:
@@ -172,6 +219,38 @@ def test_a_mined_rule_foretells_in_the_stream(tmp_path, database):
             " WHERE pattern_type = 'sequence' GROUP BY entity"
         ).fetchall()
     assert found == [("b", 40, True)]
+
+
+def test_a_running_stream_takes_the_rules_of_the_last_night_without_a_restart(tmp_path, database):
+    """The default file, which is not there as the flow starts."""
+    events, began, done = tmp_path / "events.jsonl", time.monotonic(), set()
+    events.write_text(failures(range(20)))
+
+    def step(name, after_s, do):
+        if name not in done and time.monotonic() - began > after_s:
+            done.add(name)
+            do()
+
+    def stop():
+        step("rules", 2.5, lambda: write_rules(tmp_path / "nightly" / "sequence-rules.json", [MINED]))
+        step("a record, so that a snapshot is taken", 3.0, lambda: append(failures(range(20, 21))))
+        step("more", 5.5, lambda: append(failures(range(21, 40))))
+        return time.monotonic() - began > 8.0
+
+    def append(text):
+        with events.open("a") as out:
+            out.write(text)
+
+    settings = load(
+        env_file=None, data_dir=tmp_path, database_url=database, recovery_dir=tmp_path / "recovery", epoch_seconds=1,
+        metrics_port=0, maintenance_seconds=0,
+    )  # fmt: skip
+    realtime.run(settings, inputs=[events], follow=True, stop=stop)
+    with psycopg.connect(database) as connection:
+        count, first = connection.execute(
+            "SELECT count(*), min(opened_at) FROM detected_patterns WHERE pattern_type = 'sequence'"
+        ).fetchone()
+    assert 19 <= count <= 20 and first >= planted.START + timedelta(hours=20)
 
 
 def actives(url):
@@ -186,7 +265,11 @@ def test_a_glance_and_an_empty_night_take_nothing_away(database, tmp_path):
     def work(since, until):
         night = Night(since, until, config=MiningConfig(permutations=49), series_features=False)
         return flow.run(
-            database, night, tmp_path, rules, report=lambda result, *_: summary.facts(night, result, None, 0.0)
+            database,
+            night,
+            tmp_path,
+            rules,
+            report=lambda result, *_: summary.facts(night, result, changed(), None, 0.0),
         )
 
     whole, _ = work(planted.START, planted.UNTIL)

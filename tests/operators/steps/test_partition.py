@@ -2,6 +2,7 @@
 
 import pytest
 
+from operators.detect.rules import Rules, SequenceRule
 from operators.partition import Partition, PartitionConfig
 from operators.records import Batch
 from operators.state import StateError
@@ -47,6 +48,23 @@ def test_snapshots_are_told_of() -> None:
     made.on_batch([batch(1)])
     made.snapshot()
     assert calls == [1]
+
+
+def test_new_rules_count_from_a_snapshot_on() -> None:
+    """What is read again after a crash is then judged by the rules that it was judged by."""
+    sets = [Rules([SequenceRule(name, ("pipeline:a:failure",), 1)]) for name in ("old", "new")]
+    now = [sets[0]]
+    made = PartitionLogic(CONFIG, None, lambda _: None, rules=lambda: now[0])
+    made.on_batch([batch(1)])
+    assert made._partition is not None
+    watch = made._partition.judge.watch
+    now[0] = sets[1]
+    made.on_batch([batch(2)])
+    assert watch.rules is sets[0]
+    snapshot = made.snapshot()
+    assert watch.rules is sets[1]
+    again = PartitionLogic(CONFIG, snapshot, lambda _: None, rules=lambda: now[0])
+    assert again._partition is not None and again._partition.judge.watch.rules is sets[1]
 
 
 def test_a_snapshot_of_another_version_stops_it() -> None:
