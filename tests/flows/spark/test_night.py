@@ -47,7 +47,7 @@ def test_a_night_on_spark_ends_in_the_same_rows(
             status, said[engine], _, err = call(capfd, *words)
             assert status == 0, err
             assert [line for line in err.splitlines() if not line.endswith(" …")] == []
-        own = {"engine", "seconds", "rules_file"}
+        own = {"engine", "seconds", "seconds_of_night", "rules_file"}
         assert {name: value for name, value in said["spark"].items() if name not in own} == {
             name: value for name, value in said["embedded"].items() if name not in own
         }
