@@ -18,9 +18,10 @@ def _say(text: str) -> None:
 @click.command()
 @click.option("--runs", help=f"Sizes of the history in runs, separated by commas. [{','.join(map(str, SIZES))}]")
 @click.option("--nights", type=click.IntRange(min=0), help=f"Nights over chance, of each of two kinds. [{NIGHTS}]")
+@click.option("--rules", type=click.IntRange(min=0), default=0, help="Years with one planted rule, of each strength.")
 @click.option("--quick", is_flag=True, help=f"A smoke run: {QUICK[0]:,} runs, {QUICK_NIGHTS} nights.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the last line there too.")
-def main(runs: str | None, nights: int | None, quick: bool, file: Path | None) -> None:
+def main(runs: str | None, nights: int | None, rules: int, quick: bool, file: Path | None) -> None:
     """Measure `hindsight nightly` on generated years of work, on the embedded PostgreSQL.
 
     A run brings three steps, a quarter of an integration event and a tenth of a task's execution. Time and the peak
@@ -30,6 +31,7 @@ def main(runs: str | None, nights: int | None, quick: bool, file: Path | None) -
     Example:
       python benchmarks/nightly.py --quick
       python benchmarks/nightly.py --runs 10000,100000 --nights 50 --json figures.json
+      python benchmarks/nightly.py --runs 10000 --nights 0 --rules 20
     """
     from benchmarks.parts import nights as parts
     from benchmarks.parts import process
@@ -63,7 +65,15 @@ def main(runs: str | None, nights: int | None, quick: bool, file: Path | None) -
             title = "bursty failures" if bursts else "independent failures"
             claimed = ", ".join(f"{name} {number}" for name, number in null["with_a_claim"].items()) or "none"
             report.add(f"{title}: claims in {count} nights", str(null["claims"]), "", f"nights with one: {claimed}")
+            held = ", ".join(f"{name} {number}" for name, number in null["with_a_confirmed_claim"].items()) or "none"
+            report.add(f"{title}: confirmed of them", str(null["confirmed"]), "", f"nights with one: {held}")
             report.result["chance_bursts" if bursts else "chance"] = null
+    if rules:
+        from benchmarks.parts.rules import power
+
+        report.result["rules"] = power(rules, _say)
+        for name, found in report.result["rules"].items():
+            report.add(name, f"{found['found']} of {rules}", "", f"another rule in {found['others']}")
     report.show()
     line = json.dumps({**report.result, "nights": count})
     if file is not None:

@@ -64,27 +64,41 @@ def stages(url: str) -> dict[str, float]:
 
 
 def chance(seeds: int, runs: int, bursts: bool, say: Say) -> dict[str, Any]:
-    """What all miners claim against chance of histories in which nothing depends on anything: by miner, how many nights
-    of so many had a claim, and how many claims there were in all.
+    """What all miners claim against chance of histories in which nothing depends on anything, and what of it the
+    two-step check then confirms: by miner how many nights of so many had a claim (a confirmed one), and claims in all.
 
     `bursts`: failures come in streaks by pipeline, as real ones do, and still depend on nothing else.
     """
     from flows.nightly.miners import MINERS
     from operators.mining.finding import MiningConfig
+    from operators.mining.validate import mine_and_judge
 
     config, until = MiningConfig(), START + timedelta(days=DAYS)
     nights: dict[str, int] = dict.fromkeys(MINERS, 0)
-    claims = confirmed = 0
+    confirmed_nights: dict[str, int] = dict.fromkeys(MINERS, 0)
+    claims = confirmed = pending = 0
+    with_any = confirmed_any = 0
     for seed in range(seeds):
-        history = null_history(seed, runs, bursts)
+        history = null_history(seed, runs, bursts).before(until)
+        any_claim = any_confirmed = False
         for name, looking in MINERS.items():
-            found = [one for one in looking.miner.mine(history, config, until) if one.p_value is not None]
-            nights[name] += bool(found)
-            claims += len(found)
-            confirmed += sum(one.stable is True for one in found)
-        say(f"{'bursty' if bursts else 'independent'} night {seed + 1} of {seeds}: {claims} claims so far")
-    return {"nights": seeds, "with_a_claim": {name: count for name, count in nights.items() if count},
-            "claims": claims, "stable": confirmed}  # fmt: skip
+            if not any(one.p_value is not None for one in looking.miner.mine(history, config, until)):
+                continue
+            found = [one for one in mine_and_judge(looking.miner, history, config, until)
+                     if one.finding.p_value is not None]  # fmt: skip
+            held = sum(one.status == "confirmed" for one in found)
+            nights[name] += 1
+            confirmed_nights[name] += bool(held)
+            any_claim, any_confirmed = True, any_confirmed or bool(held)
+            claims, confirmed = claims + len(found), confirmed + held
+            pending += sum(one.status == "pending" for one in found)
+        with_any, confirmed_any = with_any + any_claim, confirmed_any + any_confirmed
+        say(f"{'bursty' if bursts else 'independent'} night {seed + 1} of {seeds}: {claims} claims so far,"
+            f" {confirmed} confirmed")  # fmt: skip
+    return {"nights": seeds, "nights_with_a_claim": with_any, "nights_with_a_confirmed_claim": confirmed_any,
+            "with_a_claim": {name: count for name, count in nights.items() if count},
+            "with_a_confirmed_claim": {name: count for name, count in confirmed_nights.items() if count},
+            "claims": claims, "pending": pending, "confirmed": confirmed}  # fmt: skip
 
 
 def null_history(seed: int, runs: int, bursts: bool) -> Any:

@@ -39,7 +39,7 @@ def miners(engine: Engine | None = None) -> dict[str, Looking]:
         Looking(PreventionMiner(), (*ENDS, "interventions")),
         Looking(BaselineMiner(), ENDS),
         Looking(ErrorClusterMiner(), ("steps", "task_executions", "integration_events")),
-        Looking(ChangeMiner(), ("daily", "hourly")),
+        Looking(ChangeMiner(), (*ENDS, "daily", "hourly")),
         Looking(ShapeClusterMiner(), ("hourly",)),
         Looking(GraphMiner(), ("code_dependencies",)),
         Looking(ChainMiner(), ("runs", "steps", "tasks", "task_executions", "task_dependencies")),

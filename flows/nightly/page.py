@@ -18,7 +18,8 @@ from operators.mining import words
 from operators.mining.baselines import FEWEST_NOW, Analytics, Baseline
 from operators.mining.features import Feature
 from operators.mining.quality import Quality
-from operators.mining.results import Mined, also, together
+from operators.mining.results import Mined
+from operators.mining.telling import Told, told
 from operators.words import number
 from sources.nights import Changed, Faded
 
@@ -58,7 +59,7 @@ def write(path: Path, night: Night, result: Result, daily: Any, seconds: float, 
 def page(night: Night, result: Result, daily: Any, seconds: float, changed: Changed | None = None) -> str:
     """The report as HTML."""
     title = f"Hindsight: the night after {_last_day(night)}"
-    groups = together(result.found)[:MOST_FINDINGS]
+    groups = told(result.found)[:MOST_FINDINGS]
     ranks = {one.finding.sentence: rank for rank, (one, _) in enumerate(groups, 1)}
     pictures = _pictures(result, daily)
     drawn = {ranks[name]: at for at, (name, _) in enumerate(pictures, 1) if name in ranks}
@@ -146,9 +147,9 @@ def _warnings(result: Result) -> str:
 def _findings(found: Sequence[Mined], changed: Changed | None, drawn: Mapping[int, int]) -> str:
     if not found:
         return "<p>Nothing that holds: no pattern passed the checks. That is an answer, too.</p>"
-    groups = together(found)
+    groups = told(found)
     items = "".join(
-        _item(rank, *group, _known(group[0], changed), drawn.get(rank))
+        _item(rank, group, _known(group.one, changed), drawn.get(rank))
         for rank, group in enumerate(groups[:MOST_FINDINGS], 1)
     )
     more = f"<p>… and {len(groups) - MOST_FINDINGS} more, in the view nightly_findings.</p>"
@@ -167,7 +168,8 @@ def _known(one: Mined, changed: Changed | None) -> str:
     return '<span class="chip">a later night found it first</span>'
 
 
-def _item(rank: int, one: Mined, others: Sequence[Mined], known: str, picture: int | None) -> str:
+def _item(rank: int, group: Told, known: str, picture: int | None) -> str:
+    one = group.one
     finding = one.finding
     numbers = [f"{finding.support:,} of {finding.total:,}"]
     if finding.effect_name in _EFFECTS:
@@ -176,7 +178,7 @@ def _item(rank: int, one: Mined, others: Sequence[Mined], known: str, picture: i
     numbers.append("a count, no claim" if finding.q_value is None else f"q {finding.q_value:.2g}")
     check = f"<details><summary>SQL</summary><pre>{_e(finding.sql)}</pre></details>" if finding.sql else ""
     why = f" {_e(one.reason[0].upper() + one.reason[1:])}." if one.reason else ""
-    said = _e(finding.sentence + also(others))
+    said = _e(group.sentence)
     link = f' <a href="#picture-{picture}">picture</a>' if picture else ""
     return (
         f'<li id="finding-{rank}"><span class="rank" title="score {one.score:.2f}">{rank}</span><div><p>{said}</p>'

@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 import pandas as pd
+from msgspec.structs import replace
 
 from flows.nightly.work import Work
 from operators.mining.history import COMPONENTS, FRAMES, WHOLE, History, empty_frame
 from operators.mining.pieces import Columns, Texts, bundle, frame, of_frame, pack, split, unbundle, unpack
 from operators.mining.quality import Partial
+from operators.mining.results import names
 from sources.archive import Piece
 
 SHARD_ROWS = 200_000
@@ -25,7 +27,8 @@ A component is never cut: one with more rows makes a larger shard.
 """
 
 WITH_SHARDS = ("tasks", "task_dependencies", "interventions")
-"""Tables that are no components' and that each shard comes with: joined to what its components did."""
+"""Tables that are no components' and that each shard comes with: joined to what its components did. And of the series
+by day, those of its components."""
 
 
 class Loaded(msgspec.Struct):
@@ -64,7 +67,9 @@ class Shards:
         """A shard: all rows of some components, with the tables that are joined to them."""
         texts = Texts()
         frames = {table: self._frame(table, shard, texts) for table in COMPONENTS}
-        return History(**{name: empty_frame(name) for name in WHOLE} | self._joined | frames).before(self._until)
+        history = History(**{name: empty_frame(name) for name in WHOLE} | self._joined | frames)
+        daily = self._daily[self._daily["entity"].isin(names([history]).kinds.keys())]
+        return replace(history, daily=daily).before(self._until)
 
     def whole(self, tables: Iterable[str] = WHOLE) -> History:
         """Of the tables that are no components' those that are named; all others are empty."""
@@ -98,6 +103,10 @@ class Shards:
     def _joined(self) -> dict[str, Any]:
         held = self.whole(WITH_SHARDS)
         return {name: getattr(held, name) for name in WITH_SHARDS}
+
+    @cached_property
+    def _daily(self) -> Any:
+        return self.whole(("daily",)).daily
 
     def _frame(self, table: str, shard: int, texts: Texts) -> Any:
         return frame(

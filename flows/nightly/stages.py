@@ -1,5 +1,6 @@
 """What is done in each stage of a night, part by part; the dataflow calls it in order."""
 
+import hashlib
 import logging
 import os
 import time
@@ -339,7 +340,7 @@ class Stages:
             sink.write_quality(connection, night.id, quality)
             stored.baselines, stored.analytics = len(featured.baselines), len(featured.analytics)
             self.work.keep_stored(stored)
-            output = night.digest(msgspec.json.encode(stored).decode())
+            output = hashlib.sha256(msgspec.json.encode(stored)).hexdigest()
             self.work.note("store", "", taken, output, len(found), None, time.monotonic() - start)
 
     def compile(self, result: Result) -> Result:

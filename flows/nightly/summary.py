@@ -15,7 +15,7 @@ from flows.nightly.night import Night
 from flows.nightly.stages import Result
 from flows.nightly.troubles import troubles
 from operators.mining.history import FRAMES
-from operators.mining.results import also, together
+from operators.mining.telling import listed
 from sources.nights import Changed
 
 COLOURS = {"confirmed": "green", "pending": "yellow"}
@@ -110,11 +110,10 @@ def rules_line(result: Result, stream_reads: Path) -> str:
 
 
 def _findings(result: Result, limit: int) -> None:
-    shown = together(result.found)[:limit]
+    shown = listed(result.found)[:limit]
     if not sys.stdout.isatty():
-        for found, others in shown:
-            sentence = clean(found.finding.sentence + also(others))
-            click.echo(f"{found.score:.2f}  {found.status:<9}  {sentence}")
+        for told in shown:
+            click.echo(f"{told.one.score:.2f}  {told.one.status:<9}  {clean(told.sentence)}")
         return
     from rich.console import Console  # noqa: PLC0415 -- only where somebody looks
     from rich.table import Table  # noqa: PLC0415
@@ -123,9 +122,9 @@ def _findings(result: Result, limit: int) -> None:
     table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
     for name, wrap in (("score", False), ("", False), ("finding", True)):
         table.add_column(name, no_wrap=not wrap)
-    for found, others in shown:
-        status = Text(found.status, style=COLOURS[found.status])
-        table.add_row(f"{found.score:.2f}", status, Text(clean(found.finding.sentence + also(others))))
+    for told in shown:
+        status = Text(told.one.status, style=COLOURS[told.one.status])
+        table.add_row(f"{told.one.score:.2f}", status, Text(clean(told.sentence)))
     Console().print(table)
 
 

@@ -23,6 +23,9 @@ WINDOWS = {"daily": (1, 30), "weekly": (7, 12), "monthly": (30, 12)}
 FEWEST = 10
 """Outcomes that a baseline needs."""
 
+LATELY = 3
+"""Windows before the current one from whose median it must depart, too: what changed before them is no news."""
+
 FEWEST_NOW = 8
 """Outcomes in the current window below which it is not called a departure."""
 
@@ -160,8 +163,8 @@ class BaselineMiner(Miner):
     (Fisher).
 
     To allow for runs that come in bursts, and fail in streaks, the window must also lie outside what nine in ten of the
-    earlier windows were, and a streak of failures counts once. It compares with the last twelve windows: a yearly
-    season looks like a departure.
+    earlier windows were, and a streak of failures counts once. It compares with the last twelve windows (a yearly
+    season looks like a departure) and must depart from the last three as well: what changed before is for `changes`.
     """
 
     name = "baselines"
@@ -194,6 +197,12 @@ def _unusual(current: float, earlier: list[float]) -> bool:
     return not low <= current <= high
 
 
+def _departs(lately: float, whole: float, config: MiningConfig) -> bool:
+    """Whether a ratio to the last windows is on the side of that to all of them, and no small one."""
+    least = 1.0 + (config.min_effect - 1.0) / 2.0
+    return lately >= least if whole > 1.0 else lately <= 1.0 / least
+
+
 def _slower(
     kind: str,
     entity: str,
@@ -216,6 +225,9 @@ def _slower(
     if max(ratio, 1 / ratio) < 1.0 + (config.min_effect - 1.0) / 2.0:
         return None
     if not _unusual(value, [float(np.median(window)) for window in windows if len(window) >= 3]):
+        return None
+    lately = np.concatenate(windows[:LATELY])
+    if len(lately) >= FEWEST_NOW and not _departs((value + 1e-9) / (float(np.median(lately)) + 1e-9), ratio, config):
         return None
     p = float(stats.mannwhitneyu(now, before, alternative="two-sided").pvalue)
     longer = ratio > 1
@@ -251,6 +263,10 @@ def _worse(
         return None
     windows = [failed[age == at] for at in range(1, there + 1)]
     if not _unusual(bad / total, [float(window.mean()) for window in windows if len(window) >= 3]):
+        return None
+    lately = np.concatenate(windows[:LATELY])
+    then = float(rate_ratio(bad, total, bad + int(lately.sum()), total + len(lately)))
+    if len(lately) >= FEWEST_NOW and not _departs(then, ratio, config):
         return None
     p = float(stats.fisher_exact([[bad, total - bad], [all_bad - bad, len(before) - all_bad + bad]]).pvalue)
     known = age <= there

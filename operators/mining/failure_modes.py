@@ -21,8 +21,11 @@ from operators.mining.significance import (
 from operators.mining.streams import has_error, outcomes, source
 from operators.taxonomy import PatternClass
 
-FEWEST_DAYS = 3
-"""Different days on which an error must have come to be a habit: less is one incident."""
+FEWEST_WEEKS = 3
+"""Different weeks in which an error must have come to be a habit: less is one incident."""
+
+SAME_RUNS = 0.75
+"""Share of an error's failures that name another, more frequent one too, from which on it is told with that one."""
 
 MOST_ENTITIES = 80
 """Entities between which failures are followed, those that fail most."""
@@ -36,9 +39,10 @@ _WORDS = {"failure": "failures (the work said no)", "error": "errors (the machin
 class FailureModeMiner(Miner):
     """Failure modes: how an entity's failures divide into failure, error and timeout, and which errors come back.
 
-    A status is claimed where it makes up more of the entity's failures than of the others' of its kind (Fisher). An
-    error is a name in its details or their normalised text; that it came on so many days is a count and claims
-    nothing against chance.
+    A status is claimed where it makes up more of the entity's failures than of the others' of its kind: of those that
+    were ever seen to end so, for many a producer tells no error from a failure (Fisher, and by stretches of time, since
+    failures come in bursts). An error is a name in its details or their normalised text; that it came in so many weeks
+    is a count and claims nothing against chance.
     """
 
     name = "failure_modes"
@@ -56,59 +60,70 @@ class FailureModeMiner(Miner):
         drafts: list[Finding] = []
         tests = 0
         for kind, group in bad.groupby("kind", sort=True):
-            totals = group["status"].value_counts()
+            counts = group.groupby(["entity", "status"], sort=True).size().unstack(fill_value=0)
             for entity, part in group.groupby("entity", sort=True):
                 if len(part) < config.at_least(0):
                     continue
-                found = _modes(str(kind), str(entity), part, totals, len(group), config, until)
-                tests += sum(status in totals for status in BAD) if len(group) > len(part) else 0
+                found, made = _modes(str(kind), str(entity), group, part, counts, config, until)
+                tests += made
                 drafts += found + _errors(str(kind), str(entity), part, config, until)
         return Looked(drafts, {0: tests})
 
 
 def _modes(
-    kind: str, entity: str, part: Any, totals: Any, everywhere: int, config: MiningConfig, until: datetime
-) -> list[Finding]:
-    total, others = len(part), everywhere - len(part)
-    counts = part["status"].value_counts()
-    out = []
-    for status in BAD:
-        support = int(counts.get(status, 0))
-        rest = int(totals.get(status, 0)) - support
-        if support < config.min_count or (others and rest == others) or others == 0:
+    kind: str, entity: str, group: Any, part: Any, counts: Any, config: MiningConfig, until: datetime
+) -> tuple[list[Finding], int]:
+    """`group`: all failures of the kind, `part` the entity's, `counts` of each entity (rows) by status (columns)."""
+    out, tests = [], 0
+    mine, total = counts.loc[entity], len(part)
+    for status in (name for name in BAD if name in counts.columns):
+        able = counts.index[(counts[status] > 0) & (counts.index != entity)]
+        others, rest = int(counts.loc[able].to_numpy().sum()), int(counts.loc[able, status].sum())
+        if others < config.min_count:
             continue
-        ratio = float(rate_ratio(support, total, support + rest, everywhere))
-        p = float(fisher_greater(support, total, support + rest, everywhere))
-        if ratio < config.min_effect:
+        tests += 1
+        support = int(mine[status])
+        ratio = float(rate_ratio(support, total, support + rest, total + others))
+        if support < config.min_count or ratio < config.min_effect:
             continue
-        origin = source(kind, entity)
-        seen = part["end_us"][part["status"] == status].to_numpy()
-        is_it = (part["status"] == status).to_numpy()
-        low, high = wilson(support, total)
-        half = total // 2
-        base = rest / others
-        early, late = (
-            max(float(is_it[cut].mean()), 0.5 / max(1, half)) / base if base and half >= 4 else None
-            for cut in (slice(0, half), slice(half, None))
+        asked = group[group["entity"].isin({*able, entity})]
+        is_mine, is_it = (
+            (asked[column] == value).to_numpy() for column, value in (("entity", entity), ("status", status))
         )
-        sentence = (
-            f"{support} of {total} failures of {words.named(entity)} are {_WORDS[status]}:"
-            f" {words.share(support, total)},"
-            f" {words.times(ratio)} the share elsewhere ({rest} of {others}), last on {words.day(int(seen[-1]))}."
-        )
-        out.append(
-            Finding(
-                miner=FailureModeMiner.name, key=f"{kind}|{entity}|{status}", kind="failure_mode",
-                pattern_class=PatternClass.FAILURE_MODE, entities=(entity,), measure="failed", support=support,
-                total=total, confidence=support / total, effect=ratio, effect_name="rate_ratio", p_value=p,
-                first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), early=early, late=late, sentence=sentence,
-                sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
-                                 f"status = {sql.literal(status)}"),
-                evidence={"status": status, "share_low": low, "share_high": high, "elsewhere": rest,
-                          "elsewhere_total": others},
-            )
-        )  # fmt: skip
-    return out
+        p = association_p(is_mine, is_it, blocks_of(asked["end_us"].to_numpy()))
+        out.append(_mode(kind, entity, status, part, (rest, others), ratio, p, until))
+    return out, tests
+
+
+def _mode(
+    kind: str, entity: str, status: str, part: Any, elsewhere: tuple[int, int], ratio: float, p: float, until: datetime
+) -> Finding:
+    rest, others = elsewhere
+    origin = source(kind, entity)
+    is_it = (part["status"] == status).to_numpy()
+    total, support = len(part), int(is_it.sum())
+    seen = part["end_us"].to_numpy()[is_it]
+    low, high = wilson(support, total)
+    half, base = total // 2, rest / others
+    early, late = (
+        max(float(is_it[cut].mean()), 0.5 / max(1, half)) / base if base and half >= 4 else None
+        for cut in (slice(0, half), slice(half, None))
+    )
+    sentence = (
+        f"{support} of {total} failures of {words.named(entity)} are {_WORDS[status]}: {words.share(support, total)},"
+        f" {words.times(ratio)} the share of the others that have any ({rest} of {others}), last on"
+        f" {words.day(int(seen[-1]))}."
+    )
+    return Finding(
+        miner=FailureModeMiner.name, key=f"{kind}|{entity}|{status}", kind="failure_mode",
+        pattern_class=PatternClass.FAILURE_MODE, entities=(entity,), measure="failed", support=support,
+        total=total, confidence=support / total, effect=ratio, effect_name="rate_ratio", p_value=p,
+        first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), early=early, late=late, sentence=sentence,
+        sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
+                         f"status = {sql.literal(status)}"),
+        evidence={"status": status, "share_low": low, "share_high": high, "elsewhere": rest,
+                  "elsewhere_total": others},
+    )  # fmt: skip
 
 
 def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: datetime) -> list[Finding]:
@@ -116,25 +131,20 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
     for at, errors in enumerate(part["errors"]):
         for error in errors:
             rows.setdefault(error, []).append(at)
-    # What always comes with another name is told with it: a hundred rows of one comparison are one error.
-    alike: dict[tuple[int, ...], list[str]] = {}
-    for error, places in sorted(rows.items()):
-        alike.setdefault(tuple(places), []).append(error)
     ends = part["end_us"].to_numpy()
     out = []
-    for at_rows, names in sorted(alike.items(), key=lambda pair: (-len(pair[0]), pair[1])):
-        error, count = names[0], len(at_rows)
-        if count < config.at_least(len(part)):
-            break
-        seen = ends[list(at_rows)]
+    fewest = config.at_least(len(part))
+    for error, at_rows, others in _told_once({name: at for name, at in rows.items() if len(at) >= fewest}):
+        count = len(at_rows)
+        seen = ends[at_rows]
         days = len(np.unique(seen // DAY_US))
-        if days < FEWEST_DAYS:
+        if len(np.unique(seen // (7 * DAY_US))) < FEWEST_WEEKS:
             continue
         origin = source(kind, entity)
         sentence = (
             f"{count} of {len(part)} failures of {words.named(entity)} ({words.share(count, len(part))}) name the same"
-            f" error, “{words.named(error)}”{f' (and {len(names) - 1} more with it)' if len(names) > 1 else ''}, on"
-            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}."
+            f" error, “{words.named(error)}”, on"
+            f" {days} days from {words.day(int(seen[0]))} to {words.day(int(seen[-1]))}{_with(others)}."
         )
         out.append(
             Finding(
@@ -144,10 +154,36 @@ def _errors(kind: str, entity: str, part: Any, config: MiningConfig, until: date
                 first_seen_us=int(seen[0]), last_seen_us=int(seen[-1]), sentence=sentence,
                 sql=sql.counting(origin.table, f"{origin.rows} AND {sql.failed()} AND {sql.until(origin.end, until)}",
                                  has_error(kind, error)),
-                evidence={"signature": error, "with": names[1:20], "days": days},
+                evidence={"signature": error, "with": others[:20], "days": days},
             )
         )  # fmt: skip
     return out
+
+
+def _told_once(rows: dict[str, list[int]]) -> list[tuple[str, list[int], list[str]]]:
+    """Errors with their rows, the most frequent first, and the names that come mostly in rows of theirs.
+
+    A hundred rows of one comparison are one error, and so are two tests that break together.
+
+    >>> _told_once({"a": [1, 2, 3, 4], "b": [1, 2, 3, 9], "c": [7, 8]})
+    [('a', [1, 2, 3, 4], ['b']), ('c', [7, 8], [])]
+    """
+    out: list[tuple[str, set[int], list[str]]] = []
+    for error, places in sorted(rows.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+        mine = set(places)
+        first = next((told for told in out if len(mine & told[1]) >= SAME_RUNS * len(mine)), None)
+        if first is None:
+            out.append((error, mine, []))
+        else:
+            first[2].append(error)
+    return [(error, sorted(mine), others) for error, mine, others in out]
+
+
+def _with(others: list[str]) -> str:
+    if not others:
+        return ""
+    more = f" and {len(others) - 1} more come" if len(others) > 1 else " comes"
+    return f"; “{words.named(others[0])}”{more} mostly with it"
 
 
 class PropagationMiner(Miner):

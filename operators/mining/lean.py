@@ -84,3 +84,20 @@ def of_days(history: History) -> History:
         more = " correlation_key" if table == "integration_events" else ""
         kept[table] = (rows, COLUMNS[table] + more)
     return history.thinned(**kept)
+
+
+def named(history: History) -> History:
+    """Of each component (a step is one here) what ended first, and what began last; without texts."""
+    kept = {}
+    names = _entities(history) | {"steps": history.steps["pipeline_name"] + "/" + history.steps["step_name"]}
+    for table, entities in names.items():
+        frame = getattr(history, table)
+        start = end = frame["event_timestamp"] if table == "integration_events" else frame["execution_start"]
+        if table != "integration_events":
+            end = frame["execution_end"] if table == "runs" else frame["execution_end"].fillna(start)
+        rows = pd.DataFrame({"entity": entities.to_numpy(dtype=object), "start": micros(start), "end": micros(end)})
+        rows = rows[(frame["status"].isin(JUDGED) & end.notna()).to_numpy(dtype=bool)]
+        groups = rows.groupby("entity", sort=False)
+        chosen = {*groups["end"].idxmin(), *groups["start"].idxmax()}
+        kept[table] = ([at in chosen for at in range(len(frame))], COLUMNS[table])
+    return history.thinned(**kept)

@@ -104,13 +104,17 @@ def _shift(kind: str, entity: str, starts: Any, seconds: Any, open_ones: int, un
 
 
 def _check(kind: str, entity: str, until: datetime) -> str:
+    """Breakages that ended, of all, and the median of what they took in seconds."""
     origin = source(kind, entity)
+    rows = f"{origin.rows} AND {sql.judged()} AND {sql.until(origin.end, until)}"
     return (
-        "SELECT count(*) FILTER (WHERE NOT bad AND was_bad) AS support, count(*) FILTER (WHERE bad AND NOT was_bad)"
-        " AS total"
-        f" FROM (SELECT bad, coalesce(lag(bad) OVER (ORDER BY at, id), false) AS was_bad FROM ("
-        f"SELECT {sql.failed()} AS bad, {origin.end} AS at, id::text AS id FROM {origin.table} WHERE {origin.rows}"
-        f" AND {sql.judged()} AND {sql.until(origin.end, until)}) AS ended) AS followed"
+        "SELECT count(ended) AS support, count(*) AS total,"
+        " percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended - began)::float8) AS median_s FROM"
+        " (SELECT min(at) FILTER (WHERE bad) AS began, min(at) FILTER (WHERE NOT bad) AS ended FROM"
+        " (SELECT bad, at, count(*) FILTER (WHERE bad AND NOT was_bad) OVER (ORDER BY at, id) AS breakage FROM"
+        " (SELECT bad, at, id, coalesce(lag(bad) OVER (ORDER BY at, id), false) AS was_bad FROM"
+        f" (SELECT {sql.failed()} AS bad, {origin.end} AS at, id::text AS id FROM {origin.table} WHERE {rows})"
+        " AS rows) AS followed) AS counted WHERE breakage > 0 GROUP BY breakage) AS breakages"
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from operators.episodes import Severity
-from operators.mining import words
 from operators.mining.finding import Finding
 from operators.mining.history import History
 from operators.mining.streams import integration_entities
@@ -269,28 +268,6 @@ def in_common(one: Finding, other: Finding) -> float:
 
 def _of_failure(one: Mined) -> bool:
     return one.finding.measure == "failed" and one.finding.kind in OF_FAILURE
-
-
-def together(found: Sequence[Mined]) -> list[tuple[Mined, list[Mined]]]:
-    """For readers: findings in their order, those that say the same of other steps of one pipeline with the first."""
-    out: dict[Any, tuple[Mined, list[Mined]]] = {}
-    for one in found:
-        key: Any = one.id
-        if one.finding.kind == "error_signature":
-            entity = one.finding.entities[0]
-            whole = entity.rpartition("/")[0] if one.subject == "step" else entity
-            key = (whole, one.finding.evidence.get("signature"))
-        if key in out:
-            out[key][1].append(one)
-        else:
-            out[key] = (one, [])
-    return list(out.values())
-
-
-def also(others: Sequence[Mined]) -> str:
-    """In words, of which other things a finding says the same; "" for none."""
-    names = [one.finding.entities[0].rpartition("/")[2] for one in others]
-    return f" The same in {words.listed(names, 5)}." if names else ""
 
 
 def _alone(by_entity: Mapping[str, list[Mined]], entity: str) -> Mined | None:

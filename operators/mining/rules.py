@@ -16,13 +16,15 @@ from operators.mining.engine import Embedded, Engine, ItemsetJob, Itemsets
 from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
 from operators.mining.significance import (
+    BLOCKS,
     benjamini_hochberg,
-    block_p,
     blocks_of,
     fisher_greater,
     halves,
     rate_ratio,
     wilson,
+    within_p,
+    within_ratio,
 )
 from operators.taxonomy import PatternClass
 
@@ -36,6 +38,13 @@ BETTER_P = 0.05
 
 BETTER = 1.15
 """And by how much more often its effect must come, at least."""
+
+ROWS_A_STRETCH, MOST_STRETCHES = 20, 100
+"""Rows of a stretch of time within which they are compared, and most stretches: more make the test surer of itself,
+shorter ones hold too few rows with and without."""
+
+APART = 1.25
+"""Between the ratio to all others and to those of the same days: beyond it both are told."""
 
 _CLASS = {"failed": PatternClass.FAILURE_MODE, "slow": PatternClass.BOTTLENECK_IDENTIFICATION}
 
@@ -111,8 +120,10 @@ def association_rules(
 class RuleMiner(Miner):
     """Circumstances of runs, tasks and events under which they fail, or are slow, more often than the others.
 
-    Circumstances that hold for months (a version, a size that only grows) are proxies of time: the test allows for
-    bursts, the halves of the time show the rest (`Finding.stable`). What fails more often is not thereby the cause.
+    They are compared with others of the same days (`within_p`): a circumstance that holds for months (a version, a size
+    that only grows) is a proxy of time and no rule; that failures changed then is for `changes` and `prevention` to
+    tell. How the run before ended is no circumstance of failing: failures come in streaks, whose length is what
+    `recovery` tells. What fails more often is not thereby the cause.
     """
 
     name = "rules"
@@ -170,6 +181,11 @@ def _rules_for(
     effect = place.outcomes[outcome]
     rows, hits = len(effect), int(effect.sum())
     both = dict.fromkeys(causes, 0) | with_effect
+    if outcome == "failed":
+        streaks = {at for at, item in enumerate(place.items) if item.attribute == "before"}
+        causes = {items: count for items, count in causes.items() if not items & streaks}
+        if not causes:
+            return [], {}
     ordered = sorted(causes, key=lambda items: (len(items), sorted(items)))
     tests = dict(Counter(map(len, ordered)))
     n_both, n_cause = np.array([(both[items], causes[items]) for items in ordered]).T
@@ -185,12 +201,16 @@ def _rules_for(
     if not good:
         return [], tests
     member = np.stack([place.matrix[:, sorted(ordered[at])].all(axis=1) for at in good], axis=1)
-    in_bursts = block_p(member.astype(float), effect.astype(float), blocks_of(place.starts_us))
+    blocks = blocks_of(place.starts_us, min(max(rows // ROWS_A_STRETCH, BLOCKS), MOST_STRETCHES))
+    at_once = within_p(member, effect, blocks)
+    ratios_then = within_ratio(member, effect, blocks)
     shares = {ordered[at]: n_both[at] / n_cause[at] for at in range(len(ordered))}
     kept: list[tuple[int, Any, float]] = []
     for column, at in enumerate(good):
         items = ordered[at]
-        p = max(float(p_values[at]), float(in_bursts[column]))
+        p = max(float(p_values[at]), float(at_once[column]))
+        if not ratios_then[column] >= config.min_effect:
+            p = 1.0
         for without in items if len(items) > 1 else ():
             rest = items - {without}
             outer = (int(both.get(rest, 0)), int(causes.get(rest, 0)))
@@ -199,7 +219,8 @@ def _rules_for(
                 p = 1.0
             p = max(p, float(better))
         kept.append((int(at), member[:, column], p))
-    drafts = [_finding(place, outcome, ordered[at], column, p) for at, column, p in _distinct(kept)]
+    then = {ordered[at]: float(ratio) for at, ratio in zip(good, ratios_then, strict=True)}
+    drafts = [_finding(place, outcome, ordered[at], column, p, then[ordered[at]]) for at, column, p in _distinct(kept)]
     return drafts, tests
 
 
@@ -216,7 +237,7 @@ def _overlap(one: Any, other: Any) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
-def _finding(place: Place, outcome: str, items: frozenset[int], member: Any, p: float) -> Finding:
+def _finding(place: Place, outcome: str, items: frozenset[int], member: Any, p: float, ratio_then: float) -> Finding:
     chosen: list[Item] = sorted((place.items[at] for at in items), key=lambda item: item.name)
     effect = place.outcomes[outcome]
     rows, cause, hits = len(effect), int(member.sum()), int((member & effect).sum())
@@ -225,11 +246,13 @@ def _finding(place: Place, outcome: str, items: frozenset[int], member: Any, p: 
     early, late = halves(member, effect)
     seen = place.times_us[member & effect]
     what = "fail" if outcome == "failed" else "are among the slowest tenth"
+    apart = max(ratio, ratio_then) > APART * min(ratio, ratio_then)
+    at_once = f", {words.times(ratio_then)} those of the same days" if apart else ""
     sentence = (
         f"{place.noun.capitalize()} of {words.named(place.entity)} that {' and '.join(item.words for item in chosen)}"
         f" {what} {words.times(ratio)} as often as the others: {hits} of {cause} ({words.share(hits, cause)}),"
-        f" the others {elsewhere} of {rows - cause} ({words.share(elsewhere, rows - cause)}),"
-        f" last on {words.day(int(seen.max()))}."
+        f" the others {elsewhere} of {rows - cause} ({words.share(elsewhere, rows - cause)})"
+        f"{at_once}, last on {words.day(int(seen.max()))}."
     )
     tests = " AND ".join(item.test for item in chosen)
     low, high = wilson(hits, cause)
@@ -243,5 +266,6 @@ def _finding(place: Place, outcome: str, items: frozenset[int], member: Any, p: 
             "cause": [{"attribute": item.attribute, "value": item.value} for item in chosen],
             "lift": hits / cause * rows / int(effect.sum()), "rate": hits / cause, "rate_low": low, "rate_high": high,
             "others": elsewhere, "others_total": rows - cause, "rows": rows,
+            "ratio_same_days": ratio_then,
         },
     )  # fmt: skip

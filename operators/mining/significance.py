@@ -38,9 +38,8 @@ def fisher_greater(hits: Any, with_cause: Any, with_effect: Any, rows: Any) -> A
     return stats.hypergeom.sf(np.asarray(hits) - 1, rows, with_effect, with_cause)
 
 
-def blocks_of(times_us: Any) -> Any:
-    """The number of the stretch of time that each time lies in: `BLOCKS` equal ones of whole days, fewer if it is
-    short.
+def blocks_of(times_us: Any, most: int = BLOCKS) -> Any:
+    """The number of the stretch of time that each time lies in: `most` equal ones of whole days, fewer if it is short.
 
     Whole days, so that each stretch has every hour of the day.
 
@@ -50,7 +49,7 @@ def blocks_of(times_us: Any) -> Any:
     if not len(times_us):
         return np.zeros(0, dtype=np.int64)
     days = (times_us - times_us.min()) // DAY_US
-    length = max(1, -(-(int(days.max()) + 1) // BLOCKS))
+    length = max(1, -(-(int(days.max()) + 1) // most))
     return (days // length).astype(np.int64)
 
 
@@ -82,6 +81,61 @@ def block_p(causes: Any, effect: Any, blocks: Any) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(spread > 0.0, total / np.sqrt(spread), np.where(total > 0.0, np.inf, 0.0))
     return stats.t.sf(score, groups - 1)
+
+
+def within_p(causes: Any, effect: Any, blocks: Any) -> Any:
+    """One-sided p that each column of `causes` (bool, rows × columns) goes with `effect` *within* stretches of time.
+
+    `block_p` with cause and effect each against their own mean in the stretch, so that it compares rows of the same
+    days: a cause that holds for a whole stretch (a version, a season, who was there that month) says nothing, and a
+    stretch in which much failed is no evidence for what was usual then.
+
+    >>> cause, blocks = np.tile([True, False], 60), np.arange(120) // 6
+    >>> period = blocks < 10
+    >>> [bool(p < 1e-6) for p in within_p(np.stack([cause, period], axis=1), cause | period, blocks)]
+    [True, False]
+    """
+    used, place = np.unique(blocks, return_inverse=True)
+    groups = len(used)
+    if groups < FEWEST_BLOCKS:
+        return np.zeros(causes.shape[1])
+    sizes = np.bincount(place, minlength=groups)
+    y = effect.astype(float)
+    failed = np.bincount(place, weights=y, minlength=groups)
+    y = y - (failed / sizes)[place]
+    per_block = np.stack([np.bincount(place, weights=column * y, minlength=groups) for column in causes.T], axis=1)
+    total = per_block.sum(axis=0)
+    # Only stretches with both outcomes could have shown anything: no others count as observations.
+    able = (failed > 0) & (failed < sizes)
+    seen = max(int(able.sum()), 2)
+    expected = np.outer(np.where(able, sizes, 0) / max(1, int(sizes[able].sum())), total)
+    spread = ((per_block - expected) ** 2).sum(axis=0) * seen / (seen - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(spread > 0.0, total / np.sqrt(spread), np.where(total > 0.0, np.inf, 0.0))
+    return stats.t.sf(score, seen - 1)
+
+
+def within_ratio(causes: Any, effect: Any, blocks: Any) -> Any:
+    """How many times as often the effect comes with each cause as without, among rows of the same stretches of time.
+
+    Mantel and Haenszel's risk ratio (Rothman & Greenland, "Modern epidemiology"); NaN where no stretch has both kinds.
+
+    >>> cause = np.array([True, True, False, False] * 2)
+    >>> effect = np.array([True, False, False, False, True, True, True, False])
+    >>> within_ratio(cause[:, None], effect, np.arange(8) // 4).tolist()
+    [3.0]
+    """
+    used, place = np.unique(blocks, return_inverse=True)
+    sizes = np.bincount(place, minlength=len(used)).astype(float)
+    bad = np.bincount(place, weights=effect.astype(float), minlength=len(used))
+    out = []
+    for column in causes.T:
+        inside = np.bincount(place, weights=column.astype(float), minlength=len(used))
+        hits = np.bincount(place, weights=(column & effect).astype(float), minlength=len(used))
+        up, down = float((hits * (sizes - inside) / sizes).sum()), float(((bad - hits) * inside / sizes).sum())
+        lent = 0.5 if down == 0.0 and up > 0.0 else 0.0
+        out.append((up + lent) / (down + lent) if up + down > 0.0 else float("nan"))
+    return np.array(out)
 
 
 def association_p(cause: Any, effect: Any, blocks: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from operators.mining.finding import Finding, Miner, MiningConfig
 from operators.mining.history import History, micros
-from operators.mining.significance import DAY_US
+from operators.mining.significance import DAY_US, wilson
 
 HELD_OUT = 0.3
 """Share of a history, its end, that is kept to see whether what was found before still holds."""
@@ -18,11 +18,20 @@ HELD_OUT = 0.3
 FADES_DAYS = 90.0
 """Days since it was last seen after which a finding weighs 1/e."""
 
+NEWS_FADES_DAYS = 180.0
+"""The same for what happened once (`NEWS`), since it happened: that it lasts does not make it new."""
+
+IS_OVER = 0.5
+"""What a change weighs that did not last, or that ended an episode: it is again as it was."""
+
 CERTAIN_EFFECT = 4.0
 """A ratio to chance that counts in full."""
 
 UNKNOWN_STABILITY = 0.6
 """What a finding weighs whose halves of time show too little to tell, against 1 for a stable one."""
+
+UNHELD = 0.6
+"""What a pending finding weighs against a confirmed one."""
 
 UNTESTED = 0.5
 """What a count weighs that claims nothing against chance."""
@@ -143,15 +152,24 @@ def obvious(finding: Finding) -> str:
 def score(finding: Finding, until: datetime) -> float:
     """What ranks findings, 0 to 1: certainty, strength, stability and how lately it was seen, multiplied.
 
-    `1 - q` (`UNTESTED` for a count), the log of the effect up to `CERTAIN_EFFECT`, 1 / `UNKNOWN_STABILITY` / 0.2 by
-    `Finding.stable`, and exp(-age / `FADES_DAYS`). It orders sentences for a reader; it is no probability.
+    `1 - q` (`UNTESTED` for a count), the log of the effect up to `CERTAIN_EFFECT` (of an error that comes back: the
+    least share of the failures that it may have, by Wilson), 1 / `UNKNOWN_STABILITY` / 0.2 by `Finding.stable`, and
+    exp(-age / `FADES_DAYS`). It orders sentences for a reader; it is no probability.
     """
     certain = UNTESTED if finding.q_value is None else 1.0 - finding.q_value
     ratio = max(finding.effect, 1e-9)
     strong = min(1.0, abs(log(ratio)) / log(CERTAIN_EFFECT)) if finding.p_value is not None else 0.5
+    if finding.kind == "error_signature":
+        strong = wilson(finding.support, finding.total)[0]
     stable = {True: 1.0, None: UNKNOWN_STABILITY, False: 0.2}[finding.stable]
-    age_days = max(0.0, until.timestamp() * 1e6 - finding.last_seen_us) / DAY_US
-    return certain * (0.25 + 0.75 * strong) * stable * exp(-age_days / FADES_DAYS)
+    since, fades = finding.last_seen_us, FADES_DAYS
+    if finding.kind in NEWS:
+        # A comparison of the last days with what is usual is as new as its end.
+        since, fades = finding.last_seen_us if finding.kind == "departure" else finding.first_seen_us, NEWS_FADES_DAYS
+        if finding.evidence.get("back") or not finding.evidence.get("lasts", True):
+            certain *= IS_OVER
+    age_days = max(0.0, until.timestamp() * 1e6 - since) / DAY_US
+    return certain * (0.25 + 0.75 * strong) * stable * exp(-age_days / fades)
 
 
 def judge(
@@ -160,7 +178,7 @@ def judge(
     """A verdict on each finding, the best first. `held` is of `held_later`, by key; without it the halves decide.
 
     Rejected: implied by definition, above the false discovery rate, or contradicted by a later time. Pending: what
-    later times show too little of. Confirmed: the rest.
+    later times show too little of, be it a claim or a count. Confirmed: the rest.
     """
     out = []
     for finding in findings:
@@ -174,9 +192,10 @@ def judge(
             status, reason = "rejected", f"q {finding.q_value:.3g} is above {config.false_discovery_rate:g}"
         elif finding.stable is False or later is False:
             status, reason = "rejected", "it does not show in both an earlier and a later time"
-        elif later is None and finding.p_value is not None and not news:
+        elif later is None and not news and (finding.p_value is not None or held is not None):
             status, reason = "pending", "a later time shows too little of it to tell"
-        out.append(Judged(finding, status, 0.0 if status == "rejected" else score(finding, until), reason))
+        weight = {"confirmed": 1.0, "pending": UNHELD, "rejected": 0.0}[status]
+        out.append(Judged(finding, status, weight * score(finding, until), reason))
     return sorted(out, key=lambda verdict: (-verdict.score, verdict.finding.miner, verdict.finding.key))
 
 

@@ -53,6 +53,19 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{number(round(seconds, 2))} s"
 
 
+def level(measure: str, value: float) -> str:
+    """A value of a measure in its own unit.
+
+    >>> level("failed", 0.365), level("duration_s", 3310200.0), level("processing_ms", 250.0), level("load", 1.5)
+    ('36 %', '38 days', '0.25 s', '1.5')
+    """
+    if measure == "failed":
+        return share(value, 1.0)
+    if measure.endswith(("_s", "_ms")):
+        return duration(value / (1000.0 if measure.endswith("_ms") else 1.0))
+    return number(value)
+
+
 def named(name: str) -> str:
     """A name short enough for a sentence.
 

@@ -10,7 +10,7 @@ from operators.identity import identity
 from operators.mining.baselines import Analytics, Baseline
 from operators.mining.features import Feature
 from operators.mining.finding import Finding
-from operators.mining.results import FADING, Mined, also, relations, together
+from operators.mining.results import FADING, Mined, relations
 from operators.taxonomy import PatternClass
 from sinks.nightly import write_baselines, write_features, write_patterns, write_relations
 
@@ -196,14 +196,6 @@ def test_a_feature_that_a_night_no_longer_has_rests(connection):
     assert features(1, "lines", "axis_1") == ["code.axis_1", "code.lines"]
     assert features(0, "lines", "axis_0") == ["code.axis_0", "code.axis_1", "code.lines"]  # an earlier night, run later
     assert features(2, "lines") == ["code.lines"]
-
-
-def test_readers_see_the_same_error_of_several_steps_once():
-    same = {"kind": "error_signature", "evidence": {"signature": "oops"}, "subject": "step"}
-    found = [mined(f"k{at}", entities=(f"shop/job-{at}",), **same) for at in range(3)] + [mined("x")]
-    groups = together(found)
-    assert [(one.finding.key, len(others)) for one, others in groups] == [("k0", 2), ("x", 0)]
-    assert also(groups[0][1]) == " The same in job-1 and job-2."
 
 
 def test_what_only_an_old_night_finds_is_past(connection):

@@ -77,8 +77,8 @@ def result(
     ends = planted.UNTIL
     usual = Baseline(
         id=RULE.id, component_name="shop/main", component_kind="pipeline",
-        baseline_type="weekly", baseline_metrics={}, confidence_level=0.95,
-        sample_size=90, established_at=ends, valid_until=ends + timedelta(days=7),
+        baseline_type="weekly", baseline_metrics={}, confidence_level=0.95, sample_size=90, established_at=ends,
+        valid_until=ends + timedelta(days=7),
     )  # fmt: skip
     now = Analytics(
         id=RULE.id, component_name="shop/main", component_kind="pipeline",

@@ -61,7 +61,7 @@ def shard_of_history(of: History, number: int, shards: int) -> History:
     kept = {
         name: getattr(of, name)[[shard_of(one, shards) == number for one in of_rows]] for name, of_rows in rows.items()
     }
-    joined = {name: getattr(of, name) for name in ("tasks", "task_dependencies", "interventions")}
+    joined = {name: getattr(of, name) for name in ("tasks", "task_dependencies", "interventions", "daily")}
     rest = {name: empty_frame(name) for name in WHOLE}
     return History(**rest | joined | kept).before(planted.UNTIL)
 

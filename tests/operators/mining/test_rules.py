@@ -131,3 +131,38 @@ def test_what_ran_at_the_same_time_is_not_what_was_before():
     [place] = places(History.of(runs=rows).before(planted.UNTIL), planted.UNTIL)
     at = [item.name for item in place.items].index("before=failed")
     assert place.matrix[10:, at].tolist() == [bool((i - 3) % 2) for i in range(10, 80)]
+
+
+def test_a_period_is_no_circumstance():
+    """A version that was there while much failed: calendar time in disguise, however sure Fisher is."""
+
+    def fails(number, rng):
+        bad_days = 300 <= number < 500
+        return {"version": "7" if bad_days else "6" if number < 300 else "8"}, rng.random() < (
+            0.5 if bad_days else 0.05
+        )
+
+    assert causes(RuleMiner().mine(runs(900, 0, fails), CONFIG, planted.UNTIL)) == []
+
+
+def test_what_holds_within_the_days_is_found_though_the_level_moves():
+    def fails(number, rng):
+        by = str(rng.choice(["ada", "bo", "cy"]))
+        level = 0.25 if (number // 150) % 2 else 0.05
+        return {"by": by}, rng.random() < min(1.0, level * (3.0 if by == "bo" else 1.0))
+
+    [found] = RuleMiner().mine(runs(900, 0, fails), CONFIG, planted.UNTIL)
+    assert causes([found]) == [{("by", "bo")}] and found.evidence["ratio_same_days"] > 1.5
+
+
+def test_streaks_make_no_rule():
+    """A failed run is followed by failed ones: how the run before ended is no circumstance of failing."""
+    for seed in range(4):
+        state = False
+
+        def fails(number, rng):
+            nonlocal state
+            state = bool(rng.random() < (0.75 if state else 0.05))
+            return {"by": str(rng.choice(["ada", "bo", "cy"]))}, state
+
+        assert causes(RuleMiner().mine(runs(900, seed, fails), CONFIG, planted.UNTIL)) == []

@@ -6,7 +6,7 @@ from scipy import stats
 
 from operators.mining.changes import ChangeMiner
 from operators.mining.history import History
-from operators.mining.series_tests import change_points, first_autocorrelation, mann_kendall, spread
+from operators.mining.series_tests import change_points, first_autocorrelation, mann_kendall, scale
 from tests.operators.mining import planted
 from tests.operators.mining.contract import CONFIG
 
@@ -26,7 +26,7 @@ def test_tau_and_slope_are_scipys(seed):
 def brute_force(values, shortest):
     """Optimal partitioning without pruning."""
     n, phi = len(values), first_autocorrelation(values)
-    variance = spread(np.diff(values)) ** 2 / max(2.0 * (1.0 - phi), 0.05)
+    variance = scale(np.diff(values)) ** 2 / max(2.0 * (1.0 - phi), 0.05)
     penalty = 3.0 * np.log(n) * variance * (1.0 + phi) / (1.0 - phi)
     best, before = [-penalty] + [np.inf] * n, [0] * (n + 1)
     for end in range(shortest, n + 1):
@@ -41,12 +41,13 @@ def brute_force(values, shortest):
     return found[::-1]
 
 
+@pytest.mark.parametrize("shortest", [7, 14])
 @pytest.mark.parametrize("seed", range(6))
-def test_pruning_changes_nothing(seed):
+def test_pruning_changes_nothing(seed, shortest):
     rng = np.random.default_rng(seed)
-    levels = np.repeat(rng.normal(0, 4, size=5), rng.integers(8, 20, size=5))
+    levels = np.repeat(rng.normal(0, 4, size=5), rng.integers(8, 40, size=5))
     values = levels + rng.normal(size=len(levels))
-    assert change_points(values) == brute_force(values, 7)
+    assert change_points(values, shortest) == brute_force(values, shortest)
 
 
 def series(values):

@@ -79,6 +79,22 @@ def test_verdicts():
     assert judge(findings, MiningConfig(), planted.UNTIL)[0].finding == FINDING
 
 
+def test_old_news_is_old_though_it_lasts():
+    old = changed(kind="change_point", first_seen_us=NOW - 400 * 86_400_000_000, last_seen_us=NOW)
+    new = changed(kind="change_point", first_seen_us=NOW - 20 * 86_400_000_000, last_seen_us=NOW)
+    assert score(old, planted.UNTIL) < 0.2 * score(new, planted.UNTIL)
+    for over in ({"back": True}, {"lasts": False}):
+        assert score(msgspec.structs.replace(new, evidence=over), planted.UNTIL) < 0.6 * score(new, planted.UNTIL)
+
+
+def test_a_count_that_does_not_come_again_is_pending():
+    count = changed(p_value=None, q_value=None, early=None, late=None)
+    [verdict] = judge([count], MiningConfig(), planted.UNTIL, {count.key: None})
+    assert verdict.status == "pending"
+    [verdict] = judge([count], MiningConfig(), planted.UNTIL, {count.key: True})
+    assert verdict.status == "confirmed"
+
+
 def test_that_a_broken_pipeline_stays_broken_is_obvious():
     cause = {"cause": [{"attribute": "before", "value": "failed"}]}
     assert obvious(changed(evidence=cause)) and not obvious(changed(evidence=cause, measure="slow"))
