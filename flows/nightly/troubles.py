@@ -8,7 +8,7 @@ import numpy as np
 from operators.mining.quality import Quality
 
 _ORDER = ("runs", "task_executions", "integration_events", "steps", "tasks", "task_dependencies", "code_dependencies",
-          "code_changes",          "patterns", "interventions", "daily", "hourly")  # fmt: skip
+          "code_changes", "patterns", "interventions", "daily", "hourly")  # fmt: skip
 """Where the same silence is told: what happened comes before what is counted from it."""
 
 _CALLED = {"runs": "runs", "task_executions": "executions of tasks", "integration_events": "integration events",

@@ -84,7 +84,7 @@ MOMENTS = {
     "a miner has found": lambda: at_note("mine", 6),
     "a miner is judged": lambda: at_note("validate", 2),
     "half of the tables are written": lambda: at(stages.sink, "write_baselines"),
-    "all tables are written and not committed": lambda: at_note("store", 2),
+    "all tables are written and not committed": lambda: at_note("store"),
     "the tables are committed": lambda: at(stages.Stages, "compile"),
     "the rules are noted and the file is not there": lambda: at(stages, "write_rules"),
     "the rules are written": lambda: at_note("compile"),

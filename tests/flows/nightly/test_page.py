@@ -34,7 +34,14 @@ def made(history):
     point = finding("c", 0.9, **{
         name: getattr(point.finding, name) for name in ("kind", "entities", "evidence", "sentence")
     }, measure=measure)  # fmt: skip
-    long = finding("l", 0.4, status="pending", sentence="Runs of " + "x" * 200 + " fail.", sql="SELECT " + "y" * 300)
+    long = finding(
+        "l",
+        0.4,
+        status="pending",
+        entities=("calm",),
+        sentence="Runs of " + "x" * 200 + " fail.",
+        sql="SELECT " + "y" * 300,
+    )
     return result(
         found=[point, finding("a"), long],
         stored=Stored(new=1, again=2),
