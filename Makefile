@@ -16,7 +16,8 @@ run: setup ## Run all of it on this machine until Ctrl-C: database, collectors, 
 demo: setup ## The same for about two minutes, with a summary at the end
 	@$(BIN)/hindsight up --demo
 
-test: lint ## All checks and all tests
+test: lint ## All checks and all tests; with Java, those of Spark too (it fetches pyspark, 434 MB, once)
+	@sh tools/setup_spark.sh
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 15
 
 lint: setup ## Style, types, import rules, lock file, generated docs and dashboards
@@ -39,6 +40,8 @@ docs: setup ## Write the generated pages of docs/, .env.example and the dashboar
 lock: setup ## Pin the newest allowed versions in requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra api --extra nightly --extra report --extra dev --generate-hashes \
 		--no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	@printf 'pyarrow>=18\npyspark>=4.0,<5\n' | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --constraint requirements.lock \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements-spark.lock -
 	@$(BIN)/python -m tools.check_lock
 
 bench: setup ## Run the benchmarks, one after the other

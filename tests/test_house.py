@@ -79,6 +79,10 @@ def test_folders_of_code_are_packages() -> None:
 def test_lock_meets_the_project() -> None:
     lock, project = (ROOT / "requirements.lock").read_text(), (ROOT / "pyproject.toml").read_text()
     assert list(check_lock.problems(lock, project)) == []
+    for extra in check_lock.APART:
+        apart = (ROOT / f"requirements-{extra}.lock").read_text()
+        assert list(check_lock.problems(apart, project, extra)) == []
+        assert list(check_lock.problems("", project, extra))
 
 
 @pytest.mark.parametrize(

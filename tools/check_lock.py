@@ -1,7 +1,8 @@
-"""Check, offline, that ``requirements.lock`` pins what ``pyproject.toml`` asks for.
+"""Check, offline, that ``requirements.lock`` and ``requirements-spark.lock`` pin what ``pyproject.toml`` asks for.
 
-Every requirement (run time, build, extras but those of `UNLOCKED`) has a pin with hashes that satisfies it on each
-supported Python and system, and the file names no place to download from. Run as ``python -m tools.check_lock``.
+Every requirement (run time, build, extras; the extras of `APART` in a lock of their own) has a pin with hashes that
+satisfies it on each supported Python and system, and the files name no place to download from. Run as ``python -m
+tools.check_lock``.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
 
 PYTHONS = ("3.11", "3.12")
 SYSTEMS = ("linux", "darwin")
-UNLOCKED = frozenset({"spark"})
-"""Extras that the lock leaves out: what `make setup` does not bring."""
+APART = ("spark",)
+"""Extras with a lock of their own, ``requirements-EXTRA.lock``: what `make setup` does not bring."""
 
 PLACES = ("://", "--index-url", "--extra-index-url", "--find-links", "--trusted-host", "file:")
 """What names a place to download from."""
 
 
-def problems(lock: str, project: str) -> Iterator[str]:
+def problems(lock: str, project: str, extra: str = "") -> Iterator[str]:
     """One line for each thing that is wrong; ``lock`` and ``project`` are the texts of the two files.
+
+    With ``extra`` the lock is that of this extra alone.
 
     >>> project = '[build-system]\\nrequires = []\\n[project]\\ndependencies = ["a>=2"]'
     >>> list(problems("a==2.1 --hash=sha256:0", project))
@@ -38,10 +41,10 @@ def problems(lock: str, project: str) -> Iterator[str]:
     'a>=2 is not met on Python 3.11, linux: the lock has 1.0'
     >>> list(problems("a==2.1", project))
     ['a==2.1 has no hash']
-    >>> extra = project + '\\n[project.optional-dependencies]\\nspark = ["b>=1"]\\n'
-    >>> list(problems("a==2.1 --hash=sha256:0", extra))
-    []
-    >>> list(problems("a==2.1 --hash=sha256:0", extra.replace("spark", "more")))[0]
+    >>> more = project + '\\n[project.optional-dependencies]\\nspark = ["b>=1"]\\n'
+    >>> list(problems("a==2.1 --hash=sha256:0", more)), list(problems("b==1.1 --hash=sha256:0", more, "spark"))
+    ([], [])
+    >>> list(problems("a==2.1 --hash=sha256:0", more.replace("spark", "more")))[0]
     'b>=1 is not met on Python 3.11, linux: the lock has no pin'
     """
     for place in PLACES:
@@ -64,7 +67,7 @@ def problems(lock: str, project: str) -> Iterator[str]:
             yield f"{text} is not pinned to one version"
         if not hashes.startswith("sha256:"):
             yield f"{text} has no hash"
-    for wanted, python, system in itertools.product(_requirements(project), PYTHONS, SYSTEMS):
+    for wanted, python, system in itertools.product(_requirements(project, extra), PYTHONS, SYSTEMS):
         environment = {
             "python_version": python,
             "python_full_version": f"{python}.0",
@@ -83,11 +86,13 @@ def problems(lock: str, project: str) -> Iterator[str]:
             yield f"{wanted} is not met on Python {python}, {system}: the lock has {has}"
 
 
-def _requirements(project: str) -> list[Requirement]:
-    """Everything the project asks for that is to be in the lock."""
+def _requirements(project: str, extra: str) -> list[Requirement]:
+    """Everything the project asks for that is to be in the lock, or in that of an extra."""
     table = tomllib.loads(project)
     extras = table["project"].get("optional-dependencies", {})
-    locked = [wanted for extra, wanted in extras.items() if extra not in UNLOCKED]
+    if extra:
+        return [Requirement(text) for text in extras[extra]]
+    locked = [wanted for name, wanted in extras.items() if name not in APART]
     lists = [table["build-system"]["requires"], table["project"].get("dependencies", []), *locked]
     return [Requirement(text) for text in itertools.chain.from_iterable(lists)]
 
@@ -95,11 +100,13 @@ def _requirements(project: str) -> list[Requirement]:
 def main() -> int:
     """Print what is wrong to stderr; the exit status is 1 if anything is."""
     root = Path(__file__).resolve().parent.parent
-    lock = (root / "requirements.lock").read_text(encoding="utf-8")
-    found = list(problems(lock, (root / "pyproject.toml").read_text(encoding="utf-8")))
-    for problem in found:
-        print(f"requirements.lock: {problem} ('make lock' makes it anew)", file=sys.stderr)
-    return 1 if found else 0
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    wrong = False
+    for name, extra in (("requirements.lock", ""), *((f"requirements-{extra}.lock", extra) for extra in APART)):
+        for problem in problems((root / name).read_text(encoding="utf-8"), project, extra):
+            print(f"{name}: {problem} ('make lock' makes it anew)", file=sys.stderr)
+            wrong = True
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
