@@ -56,6 +56,7 @@ def questions(connection: psycopg.Connection[Any], until: datetime) -> list[Ques
         "metric": "latency_ms",
         "model_id": known["run"],
         "days": 30,
+        "most": 50,
     }
     found = [
         _question(f"one series, {level}, {span}", SERIES.format(level), known, until, span)
