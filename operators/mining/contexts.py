@@ -26,6 +26,9 @@ FEW_VALUES = 6
 BAND_H = 4
 """Hours of a band of the day."""
 
+CUTS_H = (12, 16)
+"""Hours that also cut the day in two: what is so in the evening is not two bands' news."""
+
 GIVEN_AWAY = 0.98
 """An attribute that tells the outcome this well is the outcome under another name: implied by definition, left out."""
 
@@ -249,9 +252,20 @@ def _calendar(times: Any, column: str) -> list[_Attribute]:
              f"extract(hour FROM {column} AT TIME ZONE 'UTC') BETWEEN {hour} AND {hour + BAND_H - 1}")
         for hour in range(0, 24, BAND_H)
     ]  # fmt: skip
+    halves = [
+        (Item("hour", f"00-{hour:02d}", f"started before {hour:02d}:00 UTC",
+              f"extract(hour FROM {column} AT TIME ZONE 'UTC') < {hour}"),
+         Item("hour", f"{hour:02d}-24", f"started at {hour:02d}:00 UTC or later",
+              f"extract(hour FROM {column} AT TIME ZONE 'UTC') >= {hour}"))
+        for hour in CUTS_H
+    ]  # fmt: skip
     return [
         _Attribute("weekday", [days[day] for day in times.dt.day_of_week], "", ""),
         _Attribute("hour", [hours[hour // BAND_H] for hour in times.dt.hour], "", ""),
+        *(
+            _Attribute("hour", [half[hour >= cut] for hour in times.dt.hour], "", "")
+            for cut, half in zip(CUTS_H, halves, strict=True)
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """Association rules: which circumstances go with failing, and with being slow."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import datetime
 from itertools import combinations
 from typing import Any, TypeVar
@@ -220,17 +220,35 @@ def _rules_for(
             p = max(p, float(better))
         kept.append((int(at), member[:, column], p))
     then = {ordered[at]: float(ratio) for at, ratio in zip(good, ratios_then, strict=True)}
-    drafts = [_finding(place, outcome, ordered[at], column, p, then[ordered[at]]) for at, column, p in _distinct(kept)]
+    distinct = _distinct(kept, lambda at: _apart_from_hours(place, ordered[at]))
+    drafts = [_finding(place, outcome, ordered[at], column, p, then[ordered[at]]) for at, column, p in distinct]
     return drafts, tests
 
 
-def _distinct(kept: list[tuple[int, Any, float]]) -> list[tuple[int, Any, float]]:
-    """Without rules whose rows are nearly those of a stronger one (two names of one circumstance)."""
+def _distinct(
+    kept: list[tuple[int, Any, float]], apart: Callable[[int], frozenset[int] | None]
+) -> list[tuple[int, Any, float]]:
+    """Without rules whose rows are nearly those of a stronger one (two names of one circumstance), and without those
+    that say the same of a longer or shorter part of the day (`apart`: the circumstances beside the hour)."""
     out: list[tuple[int, Any, float]] = []
     for at, column, p in sorted(kept, key=lambda rule: (rule[2], rule[0])):
-        if p < 1.0 and all(_overlap(column, other) < 0.8 for _, other, _ in out):
+        mine = apart(at)
+        if p < 1.0 and not any(
+            _overlap(column, other) >= 0.8 or (mine is not None and mine == apart(before) and _nested(column, other))
+            for before, other, _ in out
+        ):
             out.append((at, column, p))
     return out
+
+
+def _apart_from_hours(place: Place, items: frozenset[int]) -> frozenset[int] | None:
+    """The items that are not hours; None where none is an hour."""
+    rest = frozenset(at for at in items if place.items[at].attribute != "hour")
+    return rest if len(rest) < len(items) else None
+
+
+def _nested(one: Any, other: Any) -> bool:
+    return int((one & other).sum()) == min(int(one.sum()), int(other.sum()))
 
 
 def _overlap(one: Any, other: Any) -> float:

@@ -166,3 +166,13 @@ def test_streaks_make_no_rule():
             return {"by": str(rng.choice(["ada", "bo", "cy"]))}, state
 
         assert causes(RuleMiner().mine(runs(900, seed, fails), CONFIG, planted.UNTIL)) == []
+
+
+def test_the_planted_rule_is_told_as_it_was_planted_and_once():
+    found = {one.key: one for one in RuleMiner().mine(planted.history(runs=1500), CONFIG, planted.UNTIL)}
+    rule = found["pipeline|shop/main|hour=16-24&touches=payments|failed"]
+    # Half of those fail, 8 % of the others.
+    assert rule.confidence == pytest.approx(0.5, abs=0.1) and rule.effect == pytest.approx(0.5 / 0.08, rel=0.25)
+    assert "started at 16:00 UTC or later" in rule.sentence
+    hours = [key for key in found if key.startswith("pipeline|shop/main|hour=") and "touches" in key]
+    assert hours == ["pipeline|shop/main|hour=16-24&touches=payments|failed"]
