@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from operators.detect.rules import MOST_ITEMS, RuleFile, SequenceRule
+from operators.detect.rules import MOST_ITEMS, SequenceRule
 from operators.mining.finding import Finding, MiningConfig
 from operators.mining.history import History, micros
 from operators.mining.sequences import item
@@ -228,15 +228,6 @@ def rule_of(rule: Compiled) -> SequenceRule:
         id=rule.id, items=rule.items, within_us=rule.within_us, then=rule.then, confidence=rule.precision,
         support=rule.support, lift=rule.lift, lead_us=rule.lead_us,
     )  # fmt: skip
-
-
-def rule_file(rules: Sequence[Compiled]) -> bytes:
-    """The detector's file: JSON, rules in the order given.
-
-    >>> rule_file([])
-    b'{"version":1,"rules":[]}'
-    """
-    return msgspec.json.encode(RuleFile(version=1, rules=[rule_of(rule) for rule in rules]))
 
 
 def _lengths(items: Sequence[str], then: str, reach: int, events: Sequence[tuple[int, str]]) -> Any:

@@ -1,12 +1,10 @@
 """Association rules: which circumstances go with failing, and with being slow."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
-from itertools import combinations
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -17,7 +15,6 @@ from operators.mining.finding import Finding, Looked, Miner, MiningConfig
 from operators.mining.history import History
 from operators.mining.significance import (
     BLOCKS,
-    benjamini_hochberg,
     blocks_of,
     fisher_greater,
     halves,
@@ -47,74 +44,6 @@ APART = 1.25
 """Between the ratio to all others and to those of the same days: beyond it both are told."""
 
 _CLASS = {"failed": PatternClass.FAILURE_MODE, "slow": PatternClass.BOTTLENECK_IDENTIFICATION}
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """`cause` → `effect` in `rows` transactions: how many have each and both; p (Fisher, one-sided), q over all
-    rules."""
-
-    cause: frozenset[Any]
-    effect: frozenset[Any]
-    with_both: int
-    with_cause: int
-    with_effect: int
-    rows: int
-    p_value: float
-    q_value: float
-
-    @property
-    def confidence(self) -> float:
-        """Share of the cause's transactions that have the effect."""
-        return self.with_both / self.with_cause
-
-    @property
-    def lift(self) -> float:
-        """Confidence over the effect's share of all."""
-        return self.confidence * self.rows / self.with_effect
-
-
-def association_rules(
-    counts: Mapping[frozenset[Thing], int], rows: int, min_confidence: float = 0.0, false_discovery_rate: float = 1.0
-) -> list[Rule]:
-    """Rules of frequent itemsets that hold against chance, none longer than it must be.
-
-    Agrawal & Srikant, VLDB 1994, with Fisher's exact test over 2 × 2 and Benjamini-Hochberg over every rule that has
-    enough support, whatever its confidence. A rule is left out when one with less in its cause has at least its
-    confidence for the same effect. `counts` must hold every subset of its sets (`frequent_itemsets` gives that).
-
-    >>> counts = {frozenset("a"): 10, frozenset("b"): 12, frozenset("ab"): 9}
-    >>> [(min(rule.cause), min(rule.effect), rule.confidence) for rule in association_rules(counts, 100, 0.8)]
-    [('a', 'b', 0.9)]
-    """
-    made = []
-    for itemset in counts:
-        for size in range(1, len(itemset)):
-            for part in combinations(sorted(itemset, key=repr), size):
-                made.append((frozenset(part), itemset - frozenset(part), counts[itemset]))
-    if not made:
-        return []
-    both, cause, effect = np.array([(n, counts[one], counts[other]) for one, other, n in made]).T
-    p_values = fisher_greater(both, cause, effect, rows)
-    q_values = benjamini_hochberg(p_values)
-    rules = [
-        Rule(one, other, n, counts[one], counts[other], rows, float(p), float(q))
-        for (one, other, n), p, q in zip(made, p_values, q_values, strict=True)
-    ]
-    best = {(rule.cause, rule.effect): rule.confidence for rule in rules}
-    kept = [
-        rule
-        for rule in rules
-        if rule.confidence >= min_confidence
-        and rule.q_value <= false_discovery_rate
-        and not any(
-            best.get((frozenset(part), rule.effect), 0.0) >= rule.confidence
-            for size in range(1, len(rule.cause))
-            for part in combinations(rule.cause, size)
-        )
-    ]
-    return sorted(
-        kept, key=lambda rule: (rule.p_value, -rule.lift, sorted(map(repr, rule.cause)), sorted(map(repr, rule.effect)))
-    )
 
 
 class RuleMiner(Miner):

@@ -1,6 +1,5 @@
 """Compiled rules: measured as the stream's detector would, in the format that it reads."""
 
-import json
 import random
 
 import msgspec
@@ -10,7 +9,7 @@ from operators.detect import rules as detect
 from operators.detect import sequence
 from operators.events import decode
 from operators.mining import compile as compiling
-from operators.mining.compile import compile_rules, measure, rows_of, rule_file, tokens, wanted_of
+from operators.mining.compile import compile_rules, measure, rows_of, rule_of, tokens, wanted_of
 from operators.mining.sequences import SequenceMiner
 from operators.mining.validate import cut_of
 from operators.pgcopy import micros
@@ -67,18 +66,10 @@ def test_shuffled_history_compiles_to_nothing():
     assert compile_rules(found, tokens(rows_of(history)), CONFIG, cut, planted.UNTIL) == []
 
 
-def test_the_file_is_the_detectors(compiled):
-    _, _, rules = compiled
-    data = json.loads(rule_file(rules))
-    assert data["version"] == 1 and data["rules"]
-    for rule in data["rules"]:
-        assert set(rule) == set(detect.SequenceRule.__struct_fields__)
-
-
 def test_the_detector_reads_the_file_and_comes_to_the_same_hits(compiled, tmp_path):
     """The detector itself, on random streams."""
     path = tmp_path / "rules.json"
-    path.write_bytes(rule_file(compiled[2]))
+    path.write_bytes(msgspec.json.encode(detect.RuleFile(1, [rule_of(rule) for rule in compiled[2]])))
     assert set(detect.load_rules(path).by_id) == {rule.id for rule in compiled[2]}
     rnd = random.Random(5)
     for _ in range(200):
@@ -95,10 +86,6 @@ def test_the_detector_reads_the_file_and_comes_to_the_same_hits(compiled, tmp_pa
         hits = [what.lead_us for what in said if what.kind == "hit"]
         made = sum(what.kind == "matched" for what in said)
         assert measure(items, then, within, events) == (made, hits), (items, then, within, events)
-
-
-def test_compiled_rules_encode():
-    assert msgspec.json.decode(rule_file([])) == {"version": 1, "rules": []}
 
 
 def test_a_rules_base_is_how_often_its_end_follows_the_same_entity_at_all():
