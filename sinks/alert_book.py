@@ -121,9 +121,10 @@ class Book:
         ended = min(now_us, notice.ended_us) if notice.ended_us is not None else now_us if quiet else None
         if (ended is None) != (track.ended_us is None) or (ended is not None and track.version == 1):
             self._urgent(track, now_us)
-            if ended is None:  # it is back: what was sent of this stage has ended
+            if ended is None:  # it is back: where this stage was told to end it begins again
                 for sent in track.sent:
-                    sent.pop(track.stage, None)
+                    if track.stage in sent and sent[track.stage].ends:
+                        del sent[track.stage]
         if ended is None or track.ended_us is None:
             track.ended_us = ended
         if track.ended_us is None:

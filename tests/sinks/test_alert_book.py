@@ -181,6 +181,21 @@ def test_there_is_a_bound_and_known_incidents_are_within() -> None:
     assert book.offer(notice(3), at(200))
 
 
+def test_one_that_came_back_before_its_end_was_told_ends_where_it_rises() -> None:
+    """It went quiet and came back while an Alertmanager could not be reached, which therefore never heard of the end."""
+    book = Book(2, resend_us=RESEND_US)
+    here, there = Place(book, 0), Place(book, 1)
+    book.offer(notice(severity="low"), at(1))
+    here.all(at(1))
+    there.all(at(1))
+    book.offer(notice(severity="info", updated_us=at(2)), at(2))
+    here.all(at(2))
+    book.offer(notice(severity="medium", updated_us=at(3)), at(3))
+    here.all(at(3))
+    assert [(due.stage.severity, due.end) for due in there.all(at(4))] == [("medium", False), ("low", True)]
+    assert [one["severity"] for place in (here, there) for one in place.firing(at(5))] == ["medium", "medium"]
+
+
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 STEPS = st.lists(
     st.tuples(

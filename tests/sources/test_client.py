@@ -273,7 +273,7 @@ def test_close_takes_its_time_and_no_more(server: Server, build: Build, tmp_path
 def test_nowhere_to_spill_is_said(
     server: Server, build: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.script = ["401"]
+    server.script = ["401", "401"]  # one more, should a request of the test before come late
     (tmp_path / "file").write_text("")
     with build(spill_to=tmp_path / "file" / "spill.jsonl") as client:
         client.emit("metric.sampled", METRIC)
