@@ -182,7 +182,7 @@ def test_there_is_a_bound_and_known_incidents_are_within() -> None:
 
 
 def test_one_that_came_back_before_its_end_was_told_ends_where_it_rises() -> None:
-    """It went quiet and came back while an Alertmanager could not be reached, which therefore never heard of the end."""
+    """It went quiet and came back while an Alertmanager could not be reached: that one never heard of the end."""
     book = Book(2, resend_us=RESEND_US)
     here, there = Place(book, 0), Place(book, 1)
     book.offer(notice(severity="low"), at(1))
