@@ -4,6 +4,7 @@ import fcntl
 import gc
 import json
 import logging
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -364,11 +365,22 @@ def recovery(settings: Settings, names: Sequence[str]) -> Iterator[RecoveryConfi
                     f"recovery directory {folder} belongs to other inputs ({', '.join(held)}); use a new one"
                 )
         if not list(folder.glob("part-*.sqlite3")):
-            init_db_dir(folder, 1)
+            _new_store(folder)
         fresh = about.with_suffix(".new")  # a kill must not leave half a file
         fresh.write_text(json.dumps({"flow": FLOW, "inputs": wanted}))
         fresh.replace(about)
         yield RecoveryConfig(str(folder))
+
+
+def _new_store(folder: Path) -> None:
+    """An empty store, there whole or not at all: a kill in between must not leave one nothing can resume from."""
+    making = folder / "making"
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    init_db_dir(making, 1)
+    for part in making.glob("part-*.sqlite3"):  # the one of it: its connection is closed, so it is in one file
+        part.replace(folder / part.name)
+    making.rmdir()
 
 
 __all__ = ["Counts", "FlowError", "Totals", "build", "run"]

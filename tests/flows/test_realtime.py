@@ -1,6 +1,8 @@
 """The wiring of the realtime flow: names that hold its state, its settings, its recovery directory, its totals."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,27 @@ def test_a_half_written_note_of_the_inputs_is_no_end(tmp_path: Path) -> None:
     (tmp_path / "hindsight.json").write_text("")
     with recovery(chosen, ["file:/a"]):
         assert json.loads((tmp_path / "hindsight.json").read_text())["inputs"] == ["file:/a"]
+
+
+def test_a_kill_while_the_store_is_made_leaves_none_that_cannot_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytewax makes the file first and says what it is in a second transaction."""
+    chosen = settings(tmp_path)
+
+    def killed(folder: Path, count: int) -> None:
+        with closing(sqlite3.connect(folder / "part-0.sqlite3")) as half:
+            half.execute("CREATE TABLE parts (created_at TEXT, part_index INTEGER PRIMARY KEY, part_count INTEGER)")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(realtime, "init_db_dir", killed)
+        with pytest.raises(KeyboardInterrupt), recovery(chosen, ["file:/a"]):
+            pass
+    with recovery(chosen, ["file:/a"]):
+        assert {path.name for path in tmp_path.iterdir()} == {"lock", "hindsight.json", "part-0.sqlite3"}
+    with closing(sqlite3.connect(tmp_path / "part-0.sqlite3")) as store:
+        assert store.execute("SELECT part_index, part_count FROM parts").fetchall() == [(0, 1)]
 
 
 def batch(*values: bytes, topic: str = "t") -> Batch:
