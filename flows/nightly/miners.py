@@ -5,8 +5,8 @@ from typing import NamedTuple
 from operators.mining.baselines import BaselineMiner
 from operators.mining.chains import ChainMiner
 from operators.mining.changes import ChangeMiner
-from operators.mining.clusters import ErrorClusterMiner, ShapeClusterMiner
 from operators.mining.engine import Engine
+from operators.mining.error_clusters import ErrorClusterMiner
 from operators.mining.failure_modes import FailureModeMiner, PropagationMiner
 from operators.mining.finding import Miner
 from operators.mining.flaky import FlakyMiner
@@ -15,6 +15,7 @@ from operators.mining.itemsets import ItemsetMiner
 from operators.mining.recovery import PreventionMiner, RecoveryMiner
 from operators.mining.rules import RuleMiner
 from operators.mining.sequences import SequenceMiner
+from operators.mining.shape_clusters import ShapeClusterMiner
 
 ENDS = ("runs", "steps", "task_executions", "integration_events")
 

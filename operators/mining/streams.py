@@ -7,6 +7,7 @@ the other texts).
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from operators.mining.history import BAD, JUDGED, History, micros
-from operators.mining.sql import literal, signature, signature_of
+from operators.mining.sql import failed, literal, signature, signature_of
+from operators.mining.sql import until as before
 
 TEXT_LENGTH = 640
 """Characters of an error's text that are looked at."""
@@ -108,6 +110,33 @@ def has_error(kind: str, name: str, alias: str = "") -> str:
         f" AND e.value @> {literal(msgspec.json.encode([name]).decode())}::jsonb)"
     )
     return f"({member} OR {signature_of(message)} = {literal(name)})"
+
+
+def failures_said(until: datetime) -> str:
+    """SQL of one row for each failure that says something: the `signature` of its `text`, as `said`."""
+    parts = []
+    for kind, table in (("step", "steps"), ("task", "task_executions"), ("integration", "integration_events")):
+        of = source(kind, "")
+        said = (
+            f"concat_ws(' ', nullif({of.table}.error_type, ''), nullif({of.table}.error_message, ''))"
+            if TEXTS[table] != "error_details"
+            else _TEXT_OF.format(f"{of.table}.error_details")
+        )
+        parts.append(
+            f"SELECT {signature_of('t.text')} AS said FROM {of.table}"
+            f" CROSS JOIN LATERAL (SELECT nullif({said}, '') AS text) AS t"
+            f" WHERE t.text IS NOT NULL AND {failed()} AND {before(of.end, until)}"
+        )
+    return " UNION ALL ".join(parts)
+
+
+_TEXT_OF = (
+    "(SELECT string_agg(w.word, ' ' ORDER BY e.key COLLATE \"C\", w.place) FROM jsonb_each(CASE jsonb_typeof({0})"
+    " WHEN 'object' THEN {0} ELSE '{{}}' END) AS e CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value)"
+    " WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END) WITH ORDINALITY AS a (item, place)"
+    " CROSS JOIN LATERAL (SELECT a.item #>> '{{}}' AS word, a.place) AS w WHERE jsonb_typeof(a.item) = 'string')"
+)
+"""`text_of` as SQL over a JSON column."""
 
 
 def errors_of(details: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 from operators.mining.baselines import BaselineMiner
 from operators.mining.chains import ChainMiner
 from operators.mining.changes import ChangeMiner
-from operators.mining.clusters import ErrorClusterMiner, ShapeClusterMiner
+from operators.mining.error_clusters import ErrorClusterMiner
 from operators.mining.failure_modes import FailureModeMiner, PropagationMiner
 from operators.mining.flaky import FlakyMiner
 from operators.mining.graph import GraphMiner
@@ -15,6 +15,7 @@ from operators.mining.itemsets import ItemsetMiner
 from operators.mining.recovery import PreventionMiner, RecoveryMiner
 from operators.mining.rules import RuleMiner
 from operators.mining.sequences import SequenceMiner
+from operators.mining.shape_clusters import ShapeClusterMiner
 from operators.mining.validate import lenient
 from tests.operators.mining import planted
 from tests.operators.mining.contract import CONFIG, check_miner, in_shards

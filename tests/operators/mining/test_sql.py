@@ -105,7 +105,7 @@ def test_numbers_of_planted_findings_are_those_of_the_database(database):
         fill(connection, history)
         checked = check(connection, history, planted.UNTIL)
     assert set(checked) >= {"rules", "itemsets", "sequences", "propagation", "recovery", "flaky", "graph", "chains",
-                            "failure_modes", "prevention"}, checked  # fmt: skip
+                            "error_clusters", "failure_modes", "prevention"}, checked  # fmt: skip
 
 
 def test_numbers_of_real_findings_are_those_of_the_database(database):
