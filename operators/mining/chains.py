@@ -32,7 +32,7 @@ class ChainMiner(Miner):
 
     def look(self, history: History, config: MiningConfig, until: datetime) -> Looked:
         """`support` of `total` runs in which the step is the longest of its chain."""
-        return Looked(_bottlenecks(history.before(until), config))
+        return Looked(_bottlenecks(history.before(until), config, until))
 
     def across(self, history: History, config: MiningConfig, until: datetime) -> Looked:  # noqa: ARG002
         """`support` of `total` links of a chain or circle of tasks, whatever projects they are of."""
@@ -57,7 +57,7 @@ def critical_path(steps: list[tuple[int, int, str]]) -> list[tuple[str, int]]:
     return path[::-1]
 
 
-def _bottlenecks(history: History, config: MiningConfig) -> list[Finding]:
+def _bottlenecks(history: History, config: MiningConfig, until: datetime) -> list[Finding]:
     steps = history.steps[history.steps["execution_end"].notna() & history.steps["status"].isin(JUDGED)]
     steps = steps.assign(start=micros(steps["execution_start"]), end=micros(steps["execution_end"]))
     found: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
@@ -90,10 +90,39 @@ def _bottlenecks(history: History, config: MiningConfig) -> list[Finding]:
                 pattern_class=PatternClass.BOTTLENECK_IDENTIFICATION, entities=(pipeline, f"{pipeline}/{name}"),
                 measure="duration_s", support=support, total=total, confidence=support / total,
                 effect=part_of, effect_name="share_of_time", p_value=None, first_seen_us=last[0], last_seen_us=last[-1],
-                sentence=sentence, evidence={"median_share": part_of, "median_s": seconds},
+                sentence=sentence, sql=_counting(pipeline, name, until),
+                evidence={"median_share": part_of, "median_s": seconds},
             )
         )  # fmt: skip
     return out
+
+
+def _counting(pipeline: str, step: str, until: datetime) -> str:
+    """A query of one row: the runs whose `critical_path` has `step` as its longest, and the runs that have a path.
+
+    Each run's steps go into arrays first, so that the way through them looks at no other run's.
+    """
+    ended = 'ORDER BY execution_end, execution_start, step_name COLLATE "C"'
+    runs = (
+        f"SELECT {', '.join(f'array_agg({name} {ended}) AS {name}s' for name in _STEP)} FROM step_executions"
+        f" WHERE pipeline_name = {sql.literal(pipeline)} AND execution_end IS NOT NULL AND {sql.judged()}"
+        f" AND {sql.until('execution_end', until)} GROUP BY pipeline_execution_id HAVING count(*) > 1"
+    )
+    path = (
+        f"WITH RECURSIVE s AS (SELECT * FROM unnest({', '.join(f'r.{name}s' for name in _STEP)}) WITH ORDINALITY"
+        " AS u (name, began, ended, place)), path AS ((SELECT * FROM s ORDER BY place DESC LIMIT 1) UNION ALL"
+        " SELECT n.* FROM path AS p CROSS JOIN LATERAL (SELECT * FROM s WHERE s.place < p.place"
+        f" AND s.ended <= p.began + interval '{SLACK_S:g} s' ORDER BY s.place DESC LIMIT 1) AS n)"
+        " SELECT name, sum(ended - began) OVER () AS whole FROM path"
+        ' ORDER BY ended - began DESC, name COLLATE "C" DESC LIMIT 1'
+    )
+    return (
+        f"SELECT count(*) FILTER (WHERE name = {sql.literal(step)}) AS support, count(*) AS total"
+        f" FROM ({runs}) AS r CROSS JOIN LATERAL ({path}) AS longest WHERE whole > interval '0'"
+    )
+
+
+_STEP = ("step_name", "execution_start", "execution_end")
 
 
 def _runs_of(steps: Any) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
