@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from flows.nightly.night import Night, Stage
-    from flows.nightly.stages import Result
+    from flows.nightly.outcome import Result
     from flows.spark.engine import SparkEngine
 
 NEEDED = {

@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from flows.guard import Guard, panics_held_back
 from flows.nightly.night import Night, Stage
+from flows.nightly.outcome import Outcome, Result
 from flows.nightly.shards import Loaded
-from flows.nightly.stages import Featured, Result, Stages
+from flows.nightly.stages import Featured, Stages
 from flows.nightly.work import NightlyError, Work, connect
 from operators.mining.engine import Engine
 from operators.mining.validate import Judged
@@ -83,7 +84,7 @@ class ResultSink(DynamicSink[Result]):
         return _Kept(self.results)
 
 
-def build(stages: Stages, sink: ResultSink, guard: Guard) -> Dataflow:
+def build(stages: Stages, outcome: Outcome, sink: ResultSink, guard: Guard) -> Dataflow:
     """The dataflow."""
     flow = Dataflow(FLOW)
     pieces = op.input("pieces", flow, PieceSource(stages, guard))
@@ -101,10 +102,10 @@ def build(stages: Stages, sink: ResultSink, guard: Guard) -> Dataflow:
     verdicts = _together("verdicts", op.map("validate", found, guard.call(stages.validate)))
 
     def store(all_of: list[tuple[str, list[Judged]]]) -> Result:
-        return stages.store(dict(all_of))
+        return outcome.store(dict(all_of))
 
     stored = op.map("store", verdicts, guard.call(store))
-    op.output("result", op.map("compile", stored, guard.call(stages.compile)), sink)
+    op.output("result", op.map("compile", stored, guard.call(outcome.compile)), sink)
     return flow
 
 
@@ -156,11 +157,11 @@ def run(
     with connect(url) as connection:
         work = Work(connection, folder, night)
         try:
-            stages = Stages(work, rules, begun, engine)
+            stages = Stages(work, begun, engine)
             sink, guard = ResultSink(), Guard()
             # Threads of the linear algebra wait for each other on tables this small, and sum in no fixed order.
             with _first_problem(guard), threadpool_limits(1):
-                run_main(build(stages, sink, guard))
+                run_main(build(stages, Outcome(stages, rules), sink, guard))
             if not sink.results:
                 raise NightlyError("the dataflow ended without a result")
             begun("report", "")

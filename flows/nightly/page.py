@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.nightly import plots
 from flows.nightly.night import Night
-from flows.nightly.stages import Result
+from flows.nightly.outcome import Result
 from flows.nightly.style import STYLE
 from flows.nightly.summary import rows_read
 from flows.nightly.troubles import called, troubles

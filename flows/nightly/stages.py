@@ -1,13 +1,8 @@
-"""What is done in each stage of a night, part by part; the dataflow calls it in order."""
+"""What is done in each stage of a night up to the verdicts, part by part; the dataflow calls it in order."""
 
-import hashlib
 import logging
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,24 +15,21 @@ from flows.nightly.looks import across, look, looks_of
 from flows.nightly.miners import miners
 from flows.nightly.night import Night, Stage
 from flows.nightly.shards import Loaded, Shards, loaded_bytes, shards_for
-from flows.nightly.work import Made, NightlyError, Part, Work
-from operators.detect.rules import RuleError, RuleFile, load_rules
+from flows.nightly.work import Made, Part, Work
 from operators.mining import sql
 from operators.mining.baselines import Analytics, Baseline, baselines
 from operators.mining.code_features import code_table, commit_runs
-from operators.mining.compile import Compiled, compile_rules, rows_of, rule_of, tokens, wanted_of
 from operators.mining.engine import Engine
 from operators.mining.features import Feature, Table, latest, tables
 from operators.mining.finding import Finding
-from operators.mining.history import COMPONENTS, FRAMES, History, micros
+from operators.mining.history import FRAMES, History, micros
 from operators.mining.pieces import add, empty, frame
 from operators.mining.quality import Quality, judged, measure, too_bad
-from operators.mining.results import Mined, Names, merged, mined, names, relations
+from operators.mining.results import Names, merged, names
 from operators.mining.selection import selected
 from operators.mining.series_features import series_features
 from operators.mining.validate import Judged, cut_at, ends_of, held_later, judge, lenient
 from operators.mining.weeks import Calendar, added, calendar
-from sinks import nightly as sink
 from sources import archive
 from sources.archive import Piece
 
@@ -71,35 +63,20 @@ class Featured(msgspec.Struct):
     after_cut: int
 
 
-class Result(msgspec.Struct):
-    """What the report is made of."""
-
-    loaded: list[Loaded]
-    quality: list[Quality]
-    featured: Featured
-    verdicts: dict[str, list[Judged]]
-    found: list[Mined]
-    stored: sink.Stored
-    rules: list[Compiled]
-    rules_path: str
-    failed: dict[str, str]
-    withheld: str = ""
-
-
 class Stages:
-    """The stages of one night over its `work`. `told` is called with the stage and part that is begun; `engine` counts
-    for the miners (None: the embedded one)."""
+    """The stages of one night over its `work`, but for its outcome.
+
+    `told` is called with the stage and part that is begun; `engine` counts for the miners (None: the embedded one).
+    """
 
     def __init__(
         self,
         work: Work,
-        rules: Path,
         told: Callable[[Stage, str], object] = lambda *_: None,
         engine: Engine | None = None,
     ) -> None:
         self.work = work
         self.miners = miners(engine)
-        self.rules = rules
         self.told = told
         self.loaded: list[Loaded] = []
         self.failed: dict[str, str] = {}
@@ -152,7 +129,8 @@ class Stages:
         count = len(next(iter(columns.values())))
         return Made(loaded_bytes(found, columns, piece.table, self.shards.count), count, too_bad(found))
 
-    def _histories(self) -> Iterator[History]:
+    def histories(self) -> Iterator[History]:
+        """The history, shard by shard."""
         return map(self.shards.history, range(self.shards.count))
 
     def quality(self) -> list[Quality]:
@@ -160,13 +138,14 @@ class Stages:
         parts = self.shards.quality()
         return [one for table, found in parts.items() for one in judged(table, found, self.night.until)]
 
-    def _inputs(self, names: Sequence[str] = tuple(FRAMES)) -> list[str]:
+    def inputs(self, names: Sequence[str] = tuple(FRAMES)) -> list[str]:
+        """What a part that is made of these tables depends on."""
         return sorted(f"{one.piece.name} {one.output}" for one in self.loaded if one.piece.table in names)
 
     def features(self) -> Featured:
         """Features as of when each thing began, features of series, and what is usual."""
         self.told("features", "")
-        part = self.work.part("features", "", self.night.digest("features", *self._inputs()), self._features)
+        part = self.work.part("features", "", self.night.digest("features", *self.inputs()), self._features)
         self._featured = msgspec.msgpack.decode(part.made.data, type=Featured)
         return self._featured
 
@@ -178,7 +157,7 @@ class Stages:
         now: list[Analytics] = []
         counted: list[tuple[Names, Calendar, Any]] = []
         commits: list[Any] = []
-        for number, history in enumerate(self._histories()):
+        for number, history in enumerate(self.histories()):
             self.told("features", f"{number + 1} of {self.shards.count}")
             for table in tables(history):
                 kept[table.of] = latest([kept[table.of], table] if table.of in kept else [table])
@@ -233,7 +212,7 @@ class Stages:
         """Let every miner look at a shard: at all of it, at the part before the cut and at the part after it."""
         part = f"shard {shard + 1} of {self.shards.count}"
         self.told("mine", part)
-        taken = self.night.digest("look", str(shard), self.cut.isoformat(), *self._inputs())
+        taken = self.night.digest("look", str(shard), self.cut.isoformat(), *self.inputs())
         self._looked[shard] = self.work.part("mine", part, taken, lambda: self._look(shard)).output
         return shard
 
@@ -245,7 +224,7 @@ class Stages:
         """Let a miner conclude from what it saw in the shards and across them. One that fails is left out, loudly."""
         self.told("mine", name)
         looked = [f"{shard} {output}" for shard, output in sorted(self._looked.items())]
-        taken = self.night.digest("mine", name, str(self.longer), *looked, *self._inputs(self.miners[name].tables))
+        taken = self.night.digest("mine", name, str(self.longer), *looked, *self.inputs(self.miners[name].tables))
         part = self.work.part("mine", name, taken, lambda: self._mine(name))
         if part.made.skipped:
             self.failed[name] = part.made.skipped
@@ -271,18 +250,23 @@ class Stages:
         later = miner.conclude((one.later for one in looks), lenient(night.config))
         return Made(msgspec.msgpack.encode(Found(whole, before, later)), len(whole))
 
-    def _found(self, name: str) -> Found:
+    def output(self, name: str) -> str:
+        """What stands for all that a miner found."""
+        return self._mined[name].output
+
+    def found(self, name: str) -> Found:
+        """What a miner found."""
         return msgspec.msgpack.decode(self._mined[name].made.data, type=Found)
 
     def validate(self, name: str) -> tuple[str, list[Judged]]:
         """Judge a miner's findings by the time that they were not found in."""
         self.told("validate", name)
-        taken = self.night.digest("validate", name, self._mined[name].output, *self._inputs())
+        taken = self.night.digest("validate", name, self._mined[name].output, *self.inputs())
         part = self.work.part("validate", name, taken, lambda: self._validate(name))
         return name, msgspec.msgpack.decode(part.made.data, type=list[Judged])
 
     def _validate(self, name: str) -> Made:
-        found, config, until = self._found(name), self.night.config, self.night.until
+        found, config, until = self.found(name), self.night.config, self.night.until
         before = {finding.key for finding in found.before}
         held = None
         if found.whole and self.cut < until:
@@ -290,106 +274,6 @@ class Stages:
             held = {key: later[key] if key in before else None for key in later}
         verdicts = judge(found.whole, config, until, held)
         return Made(msgspec.msgpack.encode(verdicts), sum(one.status != "rejected" for one in verdicts))
-
-    def store(self, verdicts: dict[str, list[Judged]]) -> Result:
-        """Bring the tables up to date, in one transaction with the note that it is done."""
-        self.told("store", "")
-        every = [one for name in self.miners for one in verdicts.get(name, ())]
-        found, quality = mined(every, self.featured.names), self.quality()
-        featured = self.featured
-        written = [found, featured.features, featured.baselines, featured.analytics, quality, self.failed]
-        said = msgspec.json.encode(written, order="deterministic").decode()
-        taken = self.night.digest("store", self.withheld, str(self._old), said)
-        if self.work.known("store", "", taken) is None:
-            self._store(found, featured, quality, taken)
-        stored = self.work.stored()
-        return Result(
-            self.loaded, quality, featured, verdicts, found, stored, [], str(self.rules), self.failed, self.withheld
-        )
-
-    @cached_property
-    def _old(self) -> bool:
-        return not self.work.latest()
-
-    @cached_property
-    def withheld(self) -> str:
-        """Why the night says of nothing that it is gone, and gives the stream no rules; "" when it does."""
-        if self._old:
-            return "a later night was worked through before"
-        if not any(one.rows for one in self.loaded if one.piece.table in COMPONENTS):
-            return "nothing was read"
-        if not self.work.full():
-            return "nights of late looked further back"
-        return ""
-
-    def _sure(self) -> set[str]:
-        """Miners that can say of a pattern that it is gone: they worked, and saw all of their tables."""
-        lost = {one.piece.table for one in self.loaded if one.skipped}
-        seen = {name for name, looking in self.miners.items() if not lost.intersection(looking.tables)}
-        return set() if self.withheld else seen - set(self.failed)
-
-    def _store(self, found: list[Mined], featured: Featured, quality: list[Quality], taken: str) -> None:
-        night, connection, start = self.night, self.work.connection, time.monotonic()
-        with connection.transaction():
-            stored = sink.write_patterns(connection, found, self._sure(), night.until, self._old)
-            stored.relations = sink.write_relations(connection, relations(found), night.until)
-            sink.write_baselines(connection, featured.baselines, featured.analytics)
-            if self._old or not self.withheld:
-                sink.write_features(connection, featured.features, night.until)
-                stored.features = len(featured.features)
-            sink.write_quality(connection, night.id, quality)
-            stored.baselines, stored.analytics = len(featured.baselines), len(featured.analytics)
-            self.work.keep_stored(stored)
-            output = hashlib.sha256(msgspec.json.encode(stored)).hexdigest()
-            self.work.note("store", "", taken, output, len(found), None, time.monotonic() - start)
-
-    def compile(self, result: Result) -> Result:
-        """Give the stream what is strong enough of the sequences; rules that people wrote into the file stay."""
-        self.told("compile", "")
-        taken = self.night.digest("compile", self._mined["sequences"].output, *self._inputs())
-        part = self.work.part("compile", "rules", taken, self._compile)
-        result.rules = msgspec.msgpack.decode(part.made.data, type=list[Compiled])
-        stored = {str(one.id) for one in result.found}
-        result.rules = [rule for rule in result.rules if rule.id in stored]
-        if self.withheld:
-            log.info("%s stays as it is: %s", self.rules, self.withheld)
-            return result
-        with self.work.connection.transaction():
-            sink.write_rules(self.work.connection, result.rules)
-        write_rules(self.rules, result.rules)
-        self.work.note("compile", "", taken, part.output, len(result.rules), None, part.seconds)
-        return result
-
-    def _compile(self) -> Made:
-        found, night = self._found("sequences").before, self.night
-        wanted = wanted_of(found)
-        rows = rows_of(self.shards.whole(("patterns", "interventions")), wanted)
-        for history in self._histories() if wanted else ():
-            rows += rows_of(history.with_whole(History.of()), wanted)
-        rules = compile_rules(found, tokens(rows), night.config, self.cut, night.until)
-        return Made(msgspec.msgpack.encode(rules), len(rules))
-
-
-def write_rules(path: Path, rules: Sequence[Compiled]) -> None:
-    """Write the rules' file, whole or not at all; rules in it whose id is no finding's (a UUID) are kept, and first."""
-    own = []
-    if path.exists():
-        try:
-            own = [rule for rule in load_rules(path).by_id.values() if not _is_uuid(rule.id)]
-        except RuleError as problem:
-            raise NightlyError(f"{problem}: put it right or move it away, it would be overwritten") from None
-    data = msgspec.json.format(msgspec.json.encode(RuleFile(1, [*own, *map(rule_of, rules)])), indent=1)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(data + b"\n")
-        os.replace(fresh, path)
-    except OSError as problem:
-        raise NightlyError(f"{path}: {problem.strerror}") from None
-
-
-def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4
 
 
 def _first_line(problem: BaseException) -> str:

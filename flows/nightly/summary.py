@@ -12,7 +12,7 @@ import click
 
 from flows.live import clean
 from flows.nightly.night import Night
-from flows.nightly.stages import Result
+from flows.nightly.outcome import Result
 from flows.nightly.troubles import troubles
 from operators.mining.history import FRAMES
 from operators.mining.telling import listed

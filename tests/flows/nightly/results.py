@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from flows.nightly.night import Night
+from flows.nightly.outcome import Result
 from flows.nightly.shards import Loaded
-from flows.nightly.stages import Featured, Result
+from flows.nightly.stages import Featured
 from operators.mining.baselines import Analytics, Baseline
 from operators.mining.compile import Compiled
 from operators.mining.features import Feature

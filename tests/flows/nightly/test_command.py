@@ -13,7 +13,7 @@ from flows import realtime
 from flows.cli import run
 from flows.nightly import flow, summary
 from flows.nightly.night import Night
-from flows.nightly.stages import write_rules
+from flows.nightly.outcome import write_rules
 from flows.settings import SettingsError, load
 from operators.detect.rules import load_rules
 from operators.mining.compile import Compiled

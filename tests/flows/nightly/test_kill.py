@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from flows.nightly import flow, shards, stages
+from flows.nightly import flow, outcome, shards, stages
 from flows.nightly.miners import MINERS
 from flows.nightly.night import Night
 from flows.nightly.work import Work
@@ -83,10 +83,10 @@ MOMENTS = {
     "a shard is looked at": lambda: at_note("mine", 2),
     "a miner has found": lambda: at_note("mine", 6),
     "a miner is judged": lambda: at_note("validate", 2),
-    "half of the tables are written": lambda: at(stages.sink, "write_baselines"),
+    "half of the tables are written": lambda: at(outcome.sink, "write_baselines"),
     "all tables are written and not committed": lambda: at_note("store"),
-    "the tables are committed": lambda: at(stages.Stages, "compile"),
-    "the rules are noted and the file is not there": lambda: at(stages, "write_rules"),
+    "the tables are committed": lambda: at(outcome.Outcome, "compile"),
+    "the rules are noted and the file is not there": lambda: at(outcome, "write_rules"),
     "the rules are written": lambda: at_note("compile"),
     "the report is made": lambda: at_note("report"),
 }
