@@ -17,6 +17,7 @@ from flows.nightly.work import NightlyError
 from operators.mining import words
 from operators.mining.baselines import FEWEST_NOW, Analytics, Baseline
 from operators.mining.features import Feature
+from operators.mining.finding import Finding
 from operators.mining.quality import Quality
 from operators.mining.results import Mined
 from operators.mining.telling import Told, told
@@ -28,6 +29,9 @@ MOST_FINDINGS = 60
 
 MOST_ROWS = 40
 """Rows of the other tables."""
+
+MOST_TEXTS = 6
+"""Error texts of one kind that are shown, and other kinds of its family."""
 
 MOST_DEPARTURES = 15
 """Components whose last week or month is shown against what is usual."""
@@ -186,8 +190,23 @@ def _item(rank: int, group: Told, known: str, picture: int | None) -> str:
         f'<span class="chip">{_e(finding.kind.replace("_", " "))}</span>'
         f'<span class="chip">{_e(finding.pattern_class.value.replace("_", " "))}</span>'
         f"{_e(' · '.join(numbers))}.{why}{link}</p>"
-        f"{check}</div></li>"
+        f"{_texts(finding)}{check}</div></li>"
     )
+
+
+def _texts(finding: Finding) -> str:
+    """What failures of one kind say, and which other kinds are of the same family."""
+    texts = finding.evidence.get("texts")
+    if not texts:
+        return ""
+    items = "".join(f"<li><code>{_e(text)}</code></li>" for text in texts[:MOST_TEXTS])
+    more = finding.evidence["different_texts"] - len(texts[:MOST_TEXTS])
+    said = [f"… and {more} more."] if more > 0 else []
+    if finding.evidence["near_to_none"]:
+        said.append(f"{words.share(finding.evidence['near_to_none'], 1.0)} of the texts are near to no others.")
+    if kin := finding.evidence["family"]:
+        said.append(f"Of one family with: {'; '.join(words.listed(terms, 4) for terms in kin[:MOST_TEXTS])}.")
+    return f"<details><summary>Texts</summary><ul>{items}</ul><p>{_e(' '.join(said))}</p></details>"
 
 
 def _faded(changed: Changed | None) -> str:

@@ -146,6 +146,12 @@ def _mostly(said: Any, member: Any) -> list[tuple[str, int, int]]:
     return [(value, here, elsewhere) for _, value, here, elsewhere in sorted(found, key=lambda one: (-one[0], one[1]))]
 
 
+def _terms(inside: Any, vectors: Any, names: Any) -> list[str]:
+    """The words that weigh most in a group."""
+    weight = vectors[inside].mean(axis=0)
+    return [str(names[at]) for at in np.argsort(-weight, kind="stable")[:4] if weight[at] > 0.0]
+
+
 def _errors(
     label: int, found: Grouping, likeness: Any, vectors: Any, names: Any, said: Any, rows: Any, kept: list[str],
     config: MiningConfig, until: datetime,
@@ -157,8 +163,7 @@ def _errors(
     if support < config.min_count or quality < CLEAR:
         return None
     overall = max(float(likeness.mean()), 1e-6)
-    weight = vectors[inside].mean(axis=0)
-    terms = [str(names[at]) for at in np.argsort(-weight, kind="stable")[:4] if weight[at] > 0.0]
+    terms = _terms(inside, vectors, names)
     often = Counter(said["entity"][member])
     entities = sorted(often, key=lambda entity: (-often[entity], entity))
     times = said["end_us"][member].to_numpy()
@@ -171,7 +176,11 @@ def _errors(
             np.unique(rows[member & (said["end_us"] > middle).to_numpy()]),
         )
     )
-    coarse = Counter(found.coarse[inside].tolist()).most_common(1)[0][0]
+    kin = [
+        _terms(found.labels == other, vectors, names)
+        for other in range(len(found.p_values))
+        if other != label and found.family(other) == found.family(label)
+    ]
     told = _mostly(said, member)
     others = len(said) - support
     more = f", {told[0][1]} of them {told[0][0]} (of the other {others}: {told[0][2]})" if told else ""
@@ -192,7 +201,7 @@ def _errors(
             f" FROM ({failures_said(until)}) AS failures",
         evidence={
             "terms": terms, "texts": wanted[:10], "different_texts": len(texts), "context": told, "silhouette": quality,
-            "near_to_none": float(found.alone[inside].mean()), "family": int(coarse),
+            "near_to_none": float(found.alone[inside].mean()), "family": kin,
             "groups": len(found.p_values), "families": int(found.coarse.max()) + 1,
         },
     )  # fmt: skip

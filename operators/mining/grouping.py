@@ -35,6 +35,10 @@ class Grouping(msgspec.Struct, frozen=True, eq=False):
     alone: Any
     coarse: Any
 
+    def family(self, group: int) -> int:
+        """The coarser group that most rows of a group are in; the least of several."""
+        return int(np.bincount(self.coarse[self.labels == group]).argmax())
+
 
 def group(
     vectors: Any, weights: Any, rearranged: Callable[[Any], Any], config: MiningConfig, near: float = NEAR

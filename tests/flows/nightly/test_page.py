@@ -41,7 +41,11 @@ def made(history):
         entities=("calm",),
         sentence="Runs of " + "x" * 200 + " fail.",
         sql="SELECT " + "y" * 300,
-    )
+        evidence={
+            "texts": [f"assert <{at}> & {'z' * 100}" for at in range(8)], "different_texts": 12, "near_to_none": 0.25,
+            "family": [["socket", "refused"], ["disk", "quota"]],
+        },
+    )  # fmt: skip
     return result(
         found=[point, finding("a"), long],
         stored=Stored(new=1, again=2),
@@ -68,6 +72,13 @@ def test_findings_are_new_or_found_again_and_what_faded_is_listed(text, made):
     faded = text.partition('id="faded"')[2].partition("</section>")[0]
     assert faded.index("Retired") < faded.index("It is gone, number 0.") < faded.index("Weakened")
     assert "(1 night without it; last seen on 2 Mar 2026; 49 % sure)" in faded
+
+
+def test_a_kind_of_error_shows_its_texts_and_its_family(text):
+    shown = re.findall(r"<details><summary>Texts</summary>(.*?)</details>", text)
+    assert len(shown) == 1 and shown[0].count("<li>") == 6 and "assert &lt;0&gt; &amp; zzz" in shown[0]
+    assert "… and 6 more. 25 % of the texts are near to no others." in shown[0]
+    assert "Of one family with: socket and refused; disk and quota." in shown[0]
 
 
 def test_a_repeat_does_not_claim_its_own_second_as_the_night_s_cost(text, made, history):

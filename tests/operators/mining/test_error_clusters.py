@@ -79,6 +79,15 @@ def test_places_and_hours_alone_make_no_kind():
     assert ErrorClusterMiner().mine(history, CONFIG, planted.UNTIL) == []
 
 
+def test_kinds_that_are_alike_are_of_one_family():
+    """What the flaky e2e says (planted: its network, its disk, its assertions) is nearer than names of unit tests."""
+    found = ErrorClusterMiner().mine(planted.history(runs=700), CONFIG, planted.UNTIL)
+    kinds = {one.evidence["terms"][0]: {terms[0] for terms in one.evidence["family"]} for one in found}
+    flaky = {"net", "disk", "assert"}
+    assert {name: kin for name, kin in kinds.items() if name in flaky} == {name: flaky - {name} for name in flaky}
+    assert len(kinds) == 4 and not any(kin & flaky for name, kin in kinds.items() if name not in flaky)
+
+
 def test_a_database_reads_the_same_words(database):
     odd = [
         {"message": "Timeout after 30.5 s at /srv/app/x.py:12"},
