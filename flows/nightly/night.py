@@ -10,7 +10,7 @@ import msgspec
 from operators.identity import identity
 from operators.mining.finding import MiningConfig
 
-VERSION = 2
+VERSION = 3
 """Of what the stages make: another one makes everything again."""
 
 STAGES = ("load", "features", "mine", "validate", "store", "compile", "report")
