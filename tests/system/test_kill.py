@@ -3,10 +3,12 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from tests.generate import Generated, Generator
 from tests.oracle import Oracle
 from tests.system import topics
 from tests.system.kafka_server import KafkaServer
-from tests.tables import assert_tables, checksums
+from tests.tables import assert_tables, checksums, query
 
 EVENTS = int(os.environ.get("ANALYTICS_TEST_KILL_EVENTS", "20000"))
 KILLS = int(os.environ.get("ANALYTICS_TEST_KILLS", "4"))
@@ -49,34 +51,52 @@ def expected(
         yield checksums(url), paths
 
 
-def killed_until_done(arguments: list[str], seed: int, span: tuple[float, float]) -> int:
-    """Run `stream` and kill it again and again, then let it end. Returns the kills that hit it running."""
+def lives(folder: Path) -> int:
+    """How often a flow has begun to work from this recovery store."""
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'part-0.sqlite3'}?mode=ro", uri=True)) as store:
+            return int(store.execute("SELECT count(*) FROM exs").fetchone()[0])
+    except sqlite3.OperationalError:  # none yet, or the flow is making it
+        return 0
+
+
+def killed_until_done(arguments: list[str], folder: Path, written: Callable[[], int], seed: int) -> list[int]:
+    """Run `stream` and kill it again and again, then let it end. Gives what was `written` at each kill.
+
+    The first kill comes while it starts, which takes longer on a busy machine; the others once it has begun to work,
+    and at least one of them, if it can be, once something was written.
+    """
     rand = random.Random(seed)
-    hits = 0
-    while hits < KILLS:
+    seen: list[int] = []
+    while len(seen) < KILLS or (not any(seen) and len(seen) < 5 * KILLS):
+        before = lives(folder)
         process = flow.start("stream", *arguments, **OFTEN)
+        while seen and process.poll() is None and lives(folder) == before:
+            time.sleep(0.02)
         try:
-            process.communicate(timeout=rand.uniform(*span))
+            process.communicate(timeout=rand.uniform(0.2, 1.5))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            hits += 1
+            seen.append(written())
         else:
             assert process.returncode == 0
-            return hits
+            return seen
     flow.stream(*arguments, **OFTEN)
-    return hits
+    return seen
 
 
 def test_flow(
     expected: Expected, generated: Generated, database_url: str, migrated_template: str, tmp_path: Path
 ) -> None:
     wanted, paths = expected
+    folder = tmp_path / "state"
     with temporary_database(database_url, migrated_template) as url:
-        arguments = [*flow.inputs(paths), "--database-url", url, "--recovery-dir", str(tmp_path / "state")]
-        hits = killed_until_done(arguments, seed=1, span=(0.9, 1.5))
-        print(f"killed {hits} times while it ran")
-        assert hits >= 1
+        arguments = [*flow.inputs(paths), "--database-url", url, "--recovery-dir", str(folder)]
+        count = lambda: int(query(url, "SELECT count(*) FROM system_metrics")[0][0])  # noqa: E731
+        seen = killed_until_done(arguments, folder, count, seed=1)
+        print(f"rows at each kill: {seen}")
+        assert any(0 < rows < count() for rows in seen), seen
         assert checksums(url) == wanted
 
 
