@@ -26,7 +26,7 @@ from flows.live import LiveStats
 from flows.page import Page, PageError
 from flows.settings import Settings
 from flows.stopping import StopSignals
-from flows.view import LiveView, duration, redact, summary_table
+from flows.view import LiveView, duration, redact, summary
 from sinks.embedded import EmbeddedError, EmbeddedPostgres
 from sinks.migrate import MigrationError, migrate
 from sources.git import GitError
@@ -264,7 +264,7 @@ def _summary(console: Console, plan: Plan, url: str, totals: dict[str, Any], liv
             shown = snapshot.patterns[:SUMMARY_PATTERNS]
             more = snapshot.patterns_found - len(shown)
             console.print("\nPatterns found" + (f" ({more:,} more in the database)" if more else "") + ":")
-            console.print(summary_table(shown))
+            console.print(summary(shown))
         console.print(f"\n{_next_steps(plan, url)}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit, urlunsplit
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from flows.live import LiveStats, PatternLine, Quantiles, Snapshot
@@ -288,20 +287,19 @@ def _patterns(snapshot: Snapshot, width: int, rows: int) -> list[Text]:
     return [title, *lines]
 
 
-def summary_table(patterns: tuple[PatternLine, ...]) -> Table:
-    """Severity, confidence, time and title of the patterns, one line each, for the end of a run."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for pattern in patterns:
-        table.add_row(
-            Text(pattern.severity, style=SEVERITY_STYLES.get(pattern.severity, "")),
-            Text(f"{pattern.confidence:.2f}"),
-            Text(f"{pattern.opened.astimezone():%Y-%m-%d %H:%M:%S}"),
-            Text(pattern.title),
+def summary(patterns: tuple[PatternLine, ...]) -> Group:
+    """Severity, confidence, time and title of the patterns, for the end of a run: a line each, cut at its end."""
+    return Group(
+        *(
+            Text.assemble(
+                (f"{pattern.severity:<8}", SEVERITY_STYLES.get(pattern.severity, "")),
+                f"  {pattern.confidence:.2f}  {pattern.opened.astimezone():%Y-%m-%d %H:%M:%S}  {pattern.title}",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for pattern in patterns
         )
-    return table
+    )
 
 
 def _when(pattern: PatternLine, snapshot: Snapshot) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from flows.live import KEPT_PATTERNS, KEPT_WARNINGS, LiveStats, Snapshot
-from flows.view import LiveView, RateMeter, redact, render, status_line, summary_table
+from flows.view import LiveView, RateMeter, redact, render, status_line, summary
 
 NOW = 1_767_606_930.0
 URL = "postgresql://hindsight:s3cret@127.0.0.1:5555/hindsight"
@@ -201,14 +202,26 @@ def test_a_terminal_that_goes_away_ends_the_view_quietly(capsys: pytest.CaptureF
 
 def test_summary_has_a_line_for_each_pattern() -> None:
     console = Console(record=True, width=160, file=io.StringIO())
-    console.print(summary_table(filled().snapshot().patterns))
+    console.print(summary(filled().snapshot().patterns))
     for number in range(3):
         live = filled()
         live.record_pattern(Found(pattern_id=f"long{number}", pattern_name="a very long name " * 20))
-    console.print(summary_table(live.snapshot().patterns))
+    console.print(summary(live.snapshot().patterns))
     lines = console.export_text().splitlines()
     assert len(lines) == 2 + 1 and max(map(cell_len, lines)) <= 160
     assert any("high" in line and "0.93" in line and "high_cpu_usage in web-1 cpu_usage" in line for line in lines)
+
+
+def test_on_a_narrow_screen_only_the_title_of_a_summary_is_cut() -> None:
+    live = filled()
+    live.record_pattern(Found(pattern_id="long", severity="critical", pattern_name="a very long name " * 20))
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(summary(live.snapshot().patterns))
+    lines = console.export_text().splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert any(
+        re.match(r"critical  0\.93  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  a very long name", line) for line in lines
+    ), lines
 
 
 def test_redact_keeps_what_is_no_secret() -> None:
